@@ -1,0 +1,134 @@
+// How attention is computed on one OpenCL device. An Engine owns what lives long (context, built
+// programs); Engine::plan turns a Problem into a Plan, doing all checks, compilation and allocation;
+// Plan::enqueue only launches. Both are handles: copies share one immutable state, and a Plan keeps
+// what it needs of its Engine alive. Every member function is thread-safe.
+#pragma once
+
+#include <clattn/device.hpp>
+#include <clattn/error.hpp>
+#include <clattn/export.h>
+#include <clattn/handle.hpp>
+#include <clattn/log.hpp>
+#include <clattn/problem.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace clattn {
+
+struct EngineOptions {
+  std::string device;  // a selector, see select_device; ignored when a context is given
+  // Folder of compiled programs: the default is $XDG_CACHE_HOME/clattn, or ~/.cache/clattn;
+  // an empty string turns the disk cache off.
+  std::optional<std::string> cache_dir;
+  LogCallback log;     // the library itself never prints
+  bool trace = false;  // record every launch for Engine::write_trace
+};
+
+// A tensor argument: a buffer of the engine's context and the offset, in elements, of its element
+// [0, 0, 0, 0]. Strides are the Problem's. The buffer may be null where the tensor has no elements.
+struct TensorView {
+  cl_mem buffer = nullptr;
+  std::int64_t offset = 0;
+};
+
+struct Tensors {
+  TensorView query;
+  TensorView key;
+  TensorView value;
+  TensorView output;
+  TensorView lse;  // read only if the Problem asks for LSE
+};
+
+// Overrides of the planner's choice.
+struct PlanOptions {
+  std::string family;  // "cpu", "portable"; empty: the planner chooses
+};
+
+struct Support {
+  bool supported = false;
+  std::string reason;  // why not
+};
+
+// What was planned, in numbers.
+struct PlanReport {
+  std::string family;
+  std::string config;                 // the kernel configuration's id
+  std::string why;                    // why this family and tile
+  std::vector<std::string> rejected;  // "family: reason"
+  std::int64_t query_tile = 0;        // queries
+  std::int64_t key_tile = 0;          // keys
+  std::int64_t tiles_total = 0;       // of one batch and head
+  std::int64_t tiles_visited = 0;
+  std::int64_t tiles_masked = 0;      // visited with the element mask
+  std::int64_t visible_pairs = 0;     // of one batch and head
+  double flops = 0;                   // 2 * (head_dim + value_dim) per visible pair, all heads
+  double bytes = 0;                   // every tensor once
+  std::int64_t work_groups = 0;
+  std::int64_t work_group_size = 0;
+  std::int64_t local_memory_bytes = 0;   // of one work-group
+  std::int64_t device_memory_bytes = 0;  // that the plan holds beside the tensors
+};
+
+class CLATTN_API Plan {
+ public:
+  // Launches on `queue` after `wait_list` and returns the event of the last command. Allocates no
+  // device memory, compiles nothing and never waits. The tensors must stay alive until the event
+  // completes. Throws Error (invalid_argument) and launches nothing when the queue or a buffer is of
+  // another context, or a buffer is smaller than its strides need.
+  Event enqueue(cl_command_queue queue, const Tensors& tensors,
+                std::span<const cl_event> wait_list = {}) const;
+
+  const Problem& problem() const;
+  PlanReport report() const;
+  // The report in words; with `rates` also the bound.
+  std::string explain(const std::optional<DeviceRates>& rates = {}) const;
+
+  struct State;
+
+ private:
+  friend class Engine;
+  explicit Plan(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  std::shared_ptr<const State> state_;
+};
+
+class CLATTN_API Engine {
+ public:
+  // A context of its own on the device that options.device selects.
+  explicit Engine(const EngineOptions& options = {});
+  // The caller's context, which is retained, and one device of it.
+  Engine(cl_context context, cl_device_id device, const EngineOptions& options = {});
+
+  // Throws Error: invalid_argument, unsupported, device_limit, build_failure, out_of_memory.
+  Plan plan(const Problem& problem, const PlanOptions& options = {}) const;
+  // Whether `plan` would choose a kernel, by the same code; compiles nothing.
+  Support supports(const Problem& problem, const PlanOptions& options = {}) const;
+
+  cl_context context() const;
+  const Device& device() const;
+  // Measured once on first use, which takes some tenths of a second, then kept.
+  DeviceRates rates() const;
+
+  // Writes every launch since the engine was made as Chrome trace JSON (chrome://tracing, Perfetto):
+  // queued, submitted, started and ended, with bytes and FLOPs. Waits for launches still running.
+  // Needs EngineOptions::trace and queues made with CL_QUEUE_PROFILING_ENABLE; launches on other
+  // queues are left out and said so once in the log. Throws Error if the file can't be written.
+  void write_trace(const std::string& path) const;
+
+  struct State;
+
+ private:
+  std::shared_ptr<State> state_;
+};
+
+// Names of the kernel families, in order of preference.
+CLATTN_API std::vector<std::string> family_names();
+// Why a family is out on a device; empty if it is in. Pure.
+CLATTN_API std::string family_rejection(const std::string& family, const DeviceFacts& facts);
+
+}  // namespace clattn

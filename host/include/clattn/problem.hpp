@@ -1,0 +1,96 @@
+// What is to be computed: scaled dot-product attention (Vaswani et al., arXiv 1706.03762)
+//   output[b, h, i, :] = sum over visible j of softmax_j(scale * query[b, h, i] . key[b, g, j]) *
+//                        value[b, g, j, :],   g = h / (heads / kv_heads)
+// A row that sees no key gives zeros, and LSE -inf. A Problem knows no device; it is plain data.
+#pragma once
+
+#include <clattn/export.h>
+#include <clattn/mask.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace clattn {
+
+// How tensor elements are stored. Arithmetic is f32 always.
+enum class DataType { f32, f16, bf16 };
+
+CLATTN_API const char* to_string(DataType type);
+CLATTN_API std::size_t size_of(DataType type);  // bytes
+
+// Distance, in elements, between neighbours along each dimension; the innermost dimension (head_dim
+// or value_dim) is contiguous. A stride of 0 broadcasts an input.
+struct Strides {
+  std::int64_t batch = 0;
+  std::int64_t head = 0;
+  std::int64_t token = 0;
+  friend bool operator==(const Strides&, const Strides&) = default;
+};
+
+// Order of the dimensions of a contiguous tensor: [batch, heads, length, dim] or
+// [batch, length, heads, dim].
+enum class Layout { bhld, blhd };
+
+CLATTN_API Strides contiguous_strides(Layout layout, std::int64_t heads, std::int64_t length, std::int64_t dim);
+
+struct CLATTN_API Problem {
+  static constexpr std::int64_t kMaxDim = 256;
+  static constexpr std::int64_t kMaxLength = std::int64_t{1} << 30;
+
+  DataType data_type = DataType::f32;  // of query, key, value and output
+  std::int64_t batch = 1;              // 0 and up
+  std::int64_t heads = 1;              // query heads, a multiple of kv_heads
+  std::int64_t kv_heads = 1;           // 1: multi-query; fewer than heads: grouped-query
+  std::int64_t query_len = 0;          // 0 to kMaxLength
+  std::int64_t key_len = 0;            // 0 to kMaxLength
+  std::int64_t head_dim = 0;           // of query and key: a multiple of 8, 8 to kMaxDim
+  std::int64_t value_dim = 0;          // of value and output: the same limits
+  std::optional<float> scale;          // 1 / sqrt(head_dim) where absent; 0 and negative are legal
+  Mask mask = dense_mask();
+  bool lse = false;                    // also write LSE: f32 [batch, heads, query_len], natural log
+  Layout layout = Layout::bhld;        // of every tensor whose strides are absent
+  std::optional<Strides> query_strides;
+  std::optional<Strides> key_strides;
+  std::optional<Strides> value_strides;
+  std::optional<Strides> output_strides;  // must not make two elements overlap
+
+  Extent extent() const { return {query_len, key_len}; }
+  float effective_scale() const;
+};
+
+// The four tensors of a problem.
+enum class Role { query, key, value, output };
+
+CLATTN_API const char* to_string(Role role);
+
+// Sizes and strides of one tensor of a problem.
+struct CLATTN_API TensorShape {
+  std::int64_t batch = 0;
+  std::int64_t heads = 0;
+  std::int64_t length = 0;
+  std::int64_t dim = 0;
+  Strides strides;
+  std::int64_t elements() const { return batch * heads * length * dim; }
+  // Elements from the first to one past the last: what a buffer must hold behind the offset.
+  std::int64_t span() const;
+};
+
+CLATTN_API TensorShape tensor_shape(const Problem& problem, Role role);
+
+// Throws Error (invalid_argument or unsupported) with the value and the limit for anything that no
+// device could compute. Every entry of the library calls it.
+CLATTN_API void validate(const Problem& problem);
+
+// The JSON form (README, "Problems"): {"scale": 0.125, "dtype": "bf16", "mask": {"causal": {}},
+// "lse": true, "layout": "bhld", "batch": ..., "heads": ..., "kv_heads": ..., "q_len": ...,
+// "kv_len": ..., "head_dim": ..., "value_dim": ...}. Sizes may be absent: they stay as in a default
+// Problem, kv_heads follows heads and value_dim follows head_dim. Throws Error (invalid_argument)
+// on a syntax error, a wrong type, an unknown value, or an unknown key, which is named together with
+// the nearest legal one.
+CLATTN_API Problem problem_from_json(std::string_view text);
+CLATTN_API std::string problem_to_json(const Problem& problem);
+
+}  // namespace clattn

@@ -1,0 +1,43 @@
+// Causal: no query sees a key behind its own position.
+#include <clattn/mask.hpp>
+
+#include "host/masks/band.hpp"
+
+namespace clattn {
+namespace {
+
+class Causal final : public MaskNode {
+ public:
+  explicit Causal(CausalAlign align) : align_(align) {}
+
+  bool allows(const Point& point, const Extent& extent) const override {
+    return band(extent).allows(point);
+  }
+  std::string expression(ExpressionWriter& writer, const Extent& extent) const override {
+    return band(extent).expression(writer, extent);
+  }
+  Coverage classify(const Range& queries, const Range& keys, const Extent& extent) const override {
+    return band(extent).classify(queries, keys);
+  }
+  Range reach(const Range& queries, const Extent& extent) const override {
+    return band(extent).reach(queries, extent);
+  }
+  std::string to_json() const override {
+    return align_ == CausalAlign::bottom_right ? R"({"causal":{"align":"bottom_right"}})"
+                                               : R"({"causal":{"align":"top_left"}})";
+  }
+
+ private:
+  Band band(const Extent& extent) const {
+    return {std::nullopt,
+            align_ == CausalAlign::bottom_right ? extent.key_len - extent.query_len : 0};
+  }
+
+  CausalAlign align_;
+};
+
+}  // namespace
+
+Mask causal_mask(CausalAlign align) { return std::make_shared<Causal>(align); }
+
+}  // namespace clattn

@@ -1,0 +1,22 @@
+// No mask: every query sees every key.
+#include <clattn/mask.hpp>
+
+namespace clattn {
+namespace {
+
+class Dense final : public MaskNode {
+ public:
+  bool allows(const Point&, const Extent&) const override { return true; }
+  std::string expression(ExpressionWriter&, const Extent&) const override { return "1"; }
+  Coverage classify(const Range&, const Range&, const Extent&) const override {
+    return Coverage::all;
+  }
+  Range reach(const Range&, const Extent& extent) const override { return {0, extent.key_len}; }
+  std::string to_json() const override { return "{}"; }
+};
+
+}  // namespace
+
+Mask dense_mask() { return std::make_shared<Dense>(); }
+
+}  // namespace clattn

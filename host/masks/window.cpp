@@ -1,0 +1,63 @@
+// Sliding window: a query sees the keys from `left` before its own position to `right` behind it.
+#include <clattn/error.hpp>
+#include <clattn/mask.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "host/masks/band.hpp"
+
+namespace clattn {
+namespace {
+
+class Window final : public MaskNode {
+ public:
+  Window(std::optional<std::int64_t> left, std::optional<std::int64_t> right)
+      : left_(left), right_(right) {}
+
+  bool allows(const Point& point, const Extent& extent) const override {
+    return band(extent).allows(point);
+  }
+  std::string expression(ExpressionWriter& writer, const Extent& extent) const override {
+    return band(extent).expression(writer, extent);
+  }
+  Coverage classify(const Range& queries, const Range& keys, const Extent& extent) const override {
+    return band(extent).classify(queries, keys);
+  }
+  Range reach(const Range& queries, const Extent& extent) const override {
+    return band(extent).reach(queries, extent);
+  }
+  std::string to_json() const override {
+    const auto end = [](const char* name, const std::optional<std::int64_t>& value) {
+      return value ? fmt::format("\"{}\":{}", name, *value) : fmt::format("\"{}\":null", name);
+    };
+    return fmt::format("{{\"window\":{{{},{}}}}}", end("left", left_), end("right", right_));
+  }
+
+ private:
+  Band band(const Extent& extent) const {
+    const std::int64_t offset = extent.key_len - extent.query_len;
+    Band band;
+    // Ends are at most a length away from the diagonal, which keeps the sums far from overflow.
+    if (left_) band.first = offset - std::min(*left_, extent.query_len + extent.key_len);
+    if (right_) band.last = offset + std::min(*right_, extent.query_len + extent.key_len);
+    return band;
+  }
+
+  std::optional<std::int64_t> left_;
+  std::optional<std::int64_t> right_;
+};
+
+}  // namespace
+
+Mask window_mask(std::optional<std::int64_t> left, std::optional<std::int64_t> right) {
+  for (const auto& [name, end] : {std::pair("left", left), std::pair("right", right)}) {
+    if (end && *end < 0) {
+      throw Error(ErrorCategory::invalid_argument,
+                  fmt::format("window {} is {}, but must be 0 or more", name, *end));
+    }
+  }
+  return std::make_shared<Window>(left, right);
+}
+
+}  // namespace clattn

@@ -1,0 +1,96 @@
+// The cpu family's configuration: see kernels_cl/cpu/attention.cl for what each parameter does. The
+// choices were measured on an AVX-512 machine; those for narrower vectors follow from the number of
+// vector registers that such machines have.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "host/planning/family.hpp"
+
+namespace clattn {
+namespace {
+
+// A work-item's arrays lie on the stack of a thread of the OpenCL implementation.
+constexpr std::int64_t kPrivateBytes = 256 * 1024;
+
+struct CpuConfig {
+  std::int64_t vector_width = 0;
+  std::int64_t query_vectors = 0;
+  std::int64_t query_panels = 0;
+  std::int64_t key_block = 0;
+  std::int64_t key_tile = 0;
+
+  std::int64_t panel() const { return vector_width * query_vectors; }
+  std::int64_t query_tile() const { return panel() * query_panels; }
+  std::int64_t private_bytes(const Problem& problem) const {
+    const std::int64_t dims = problem.head_dim + problem.value_dim;
+    return 4 * (query_tile() * (dims + 2) + key_tile * (dims + panel()));
+  }
+  std::string id() const {
+    return fmt::format("w{}v{}p{}b{}k{}", vector_width, query_vectors, query_panels, key_block,
+                       key_tile);
+  }
+  std::vector<std::pair<std::string, std::int64_t>> defines() const {
+    return {{"VECTOR_WIDTH", vector_width},
+            {"QUERY_VECTORS", query_vectors},
+            {"QUERY_PANELS", query_panels},
+            {"KEY_BLOCK", key_block},
+            {"KEY_TILE", key_tile}};
+  }
+};
+
+CpuConfig choose_config(const Problem& problem, const DeviceFacts& facts) {
+  CpuConfig config;
+  // 32 registers of 16 floats, or 16 registers of 8 or 4: the accumulators leave a few free.
+  config.vector_width = facts.native_float_width >= 16 ? 16 : facts.native_float_width >= 8 ? 8 : 4;
+  config.key_block = config.vector_width == 16 ? 8 : 4;
+  config.query_vectors = config.vector_width == 4 ? 2 : 3;
+  const std::int64_t vectors = (problem.query_len + config.vector_width - 1) / config.vector_width;
+  if (config.vector_width > 4) {
+    config.query_vectors = std::clamp<std::int64_t>(vectors, 1, config.query_vectors);
+  }
+  // Panels share a packed key tile, which saves packing, as long as every core has a few tiles.
+  const std::int64_t panels = (problem.query_len + config.panel() - 1) / config.panel();
+  for (std::int64_t query_panels : {4, 2, 1}) {
+    config.query_panels = query_panels;
+    const std::int64_t tiles =
+        (panels + query_panels - 1) / query_panels * problem.batch * problem.heads;
+    if (query_panels > 1 && tiles < 4 * facts.compute_units) continue;
+    for (std::int64_t key_tile : {64, 32, 16}) {
+      config.key_tile = key_tile;
+      if (config.private_bytes(problem) <= kPrivateBytes) return config;
+    }
+  }
+  return config;  // one panel and 16 keys fit for every legal dimension
+}
+
+class CpuFamily final : public Family {
+ public:
+  std::string name() const override { return "cpu"; }
+
+  std::string rejection(const DeviceFacts& facts) const override {
+    if (facts.kind == DeviceKind::cpu) return "";
+    return fmt::format("the device is a {}, not a CPU", to_string(facts.kind));
+  }
+
+  std::optional<KernelChoice> choose(const Problem& problem, const DeviceFacts& facts,
+                                     std::string&) const override {
+    const CpuConfig config = choose_config(problem, facts);
+    KernelChoice choice;
+    choice.id = config.id();
+    choice.defines = config.defines();
+    choice.files = {"cpu/attention.cl"};
+    choice.tile = {config.query_tile(), config.key_tile};
+    choice.why = fmt::format("the device is a CPU with vectors of {} floats", config.vector_width);
+    return choice;
+  }
+};
+
+}  // namespace
+
+const Family& cpu_family() {
+  static const CpuFamily family;
+  return family;
+}
+
+}  // namespace clattn

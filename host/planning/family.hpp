@@ -1,0 +1,65 @@
+// A kernel family: which devices it runs on, and which configuration it takes for a problem. All of
+// it is pure code over facts, tested without a device.
+#pragma once
+
+#include <clattn/device.hpp>
+#include <clattn/error.hpp>
+#include <clattn/problem.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/planning/schedule.hpp"
+
+namespace clattn {
+
+// A chosen configuration of a family's kernel, ready to be built and launched.
+struct KernelChoice {
+  std::string id;                                            // readable, unique in the family
+  std::vector<std::pair<std::string, std::int64_t>> defines;  // in a fixed order
+  std::vector<std::string> files;                            // of kernels_cl, behind the mask
+  Tile tile;
+  std::int64_t work_group_size = 1;     // work-items of one row
+  std::int64_t local_memory_bytes = 0;  // of one work-group
+  std::string why;
+};
+
+class Family {
+ public:
+  virtual ~Family() = default;
+  virtual std::string name() const = 0;
+
+  // Why the family does not run on a device at all; empty if it does.
+  virtual std::string rejection(const DeviceFacts& facts) const = 0;
+
+  // The configuration for a valid problem on a device that is not rejected. Nothing where no legal
+  // configuration fits the device, and then `reason` says what does not fit.
+  virtual std::optional<KernelChoice> choose(const Problem& problem, const DeviceFacts& facts,
+                                             std::string& reason) const = 0;
+};
+
+// Every family, the preferred ones first.
+const std::vector<const Family*>& families();
+
+const Family& cpu_family();
+const Family& portable_family();
+
+// The planner's decision: pure.
+struct Decision {
+  const Family* family = nullptr;  // null: nothing fits, see `rejected`
+  // Where nothing fits: device_limit if some family would run on the device, else unsupported.
+  ErrorCategory category = ErrorCategory::unsupported;
+  KernelChoice choice;
+  std::string mask_expression;
+  std::vector<std::int32_t> mask_values;
+  std::vector<std::string> rejected;  // "family: reason"
+};
+
+// `wanted` restricts the choice to one family; empty allows all. Throws Error (invalid_argument) for
+// an invalid problem or an unknown family, and (unsupported) for a mask that no kernel can evaluate.
+Decision decide(const Problem& problem, const DeviceFacts& facts, const std::string& wanted);
+
+}  // namespace clattn

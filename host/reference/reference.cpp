@@ -1,0 +1,154 @@
+// Naive attention, one query row at a time: all scores of the row, the mask pair by pair, softmax,
+// weighted sum. Threads share out the (batch, head) pairs and blocks of rows.
+#include <clattn/error.hpp>
+#include <clattn/reference.hpp>
+#include <fmt/format.h>
+
+#include <Eigen/Core>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <thread>
+
+namespace clattn {
+namespace {
+
+template <typename Scalar>
+using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+template <typename Scalar>
+RowMatrix<Scalar> load_head(const Problem& problem, Role role, std::span<const std::byte> data,
+                            std::int64_t batch, std::int64_t head, const Range& tokens) {
+  const TensorShape shape = tensor_shape(problem, role);
+  RowMatrix<Scalar> matrix(tokens.size(), shape.dim);
+  for (std::int64_t token = tokens.begin; token < tokens.end; ++token) {
+    const std::int64_t row = batch * shape.strides.batch + head * shape.strides.head +
+                             token * shape.strides.token;
+    for (std::int64_t d = 0; d < shape.dim; ++d) {
+      matrix(token - tokens.begin, d) =
+          static_cast<Scalar>(load_element(problem.data_type, data.data(), row + d));
+    }
+  }
+  return matrix;
+}
+
+double rounded(DataType type, double value) {
+  std::byte element[sizeof(double)];
+  store_element(type, value, element, 0);
+  return load_element(type, element, 0);
+}
+
+// One block of query rows of one (batch, head). With Scalar = float this is the plain low-precision
+// evaluation: probabilities and output are rounded to the storage type.
+template <typename Scalar>
+void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_t batch,
+                 std::int64_t head, const Range& rows, ReferenceResult& result) {
+  constexpr bool exact = std::is_same_v<Scalar, double>;
+  constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
+  const std::int64_t kv_head = head / (problem.heads / problem.kv_heads);
+  const Range keys{0, problem.key_len};
+  const auto query = load_head<Scalar>(problem, Role::query, tensors.query, batch, head, rows);
+  const auto key = load_head<Scalar>(problem, Role::key, tensors.key, batch, kv_head, keys);
+  const auto value = load_head<Scalar>(problem, Role::value, tensors.value, batch, kv_head, keys);
+  const auto scale = static_cast<Scalar>(problem.effective_scale());
+
+  for (std::int64_t i = rows.begin; i < rows.end; ++i) {
+    Eigen::Matrix<Scalar, Eigen::Dynamic, 1> scores =
+        scale * (key * query.row(i - rows.begin).transpose());
+    // A hidden key takes no part at all, whatever its score or value: not even a NaN of it.
+    std::vector<std::int64_t> visible;
+    Scalar maximum = -kInfinity;
+    for (std::int64_t j = 0; j < problem.key_len; ++j) {
+      if (!problem.mask->allows({batch, head, i, j}, problem.extent())) continue;
+      visible.push_back(j);
+      if (!(scores[j] <= maximum)) maximum = scores[j];
+    }
+    if (maximum == -kInfinity) maximum = 0;
+    Scalar sum = 0;
+    for (std::int64_t j : visible) {
+      scores[j] = std::exp(scores[j] - maximum);
+      sum += scores[j];
+    }
+    Eigen::Matrix<Scalar, Eigen::Dynamic, 1> output =
+        Eigen::Matrix<Scalar, Eigen::Dynamic, 1>::Zero(problem.value_dim);
+    for (std::int64_t j : visible) {
+      if (sum == 0) break;
+      Scalar weight = scores[j] / sum;
+      if (!exact) weight = static_cast<Scalar>(rounded(problem.data_type, weight));
+      output += weight * value.row(j).transpose();
+    }
+    const std::int64_t row = (batch * problem.heads + head) * problem.query_len + i;
+    for (std::int64_t d = 0; d < problem.value_dim; ++d) {
+      result.output[row * problem.value_dim + d] =
+          exact ? output[d] : rounded(problem.data_type, output[d]);
+    }
+    result.lse[row] = sum == 0 ? -kInfinity : maximum + std::log(sum);
+  }
+}
+
+}  // namespace
+
+ReferenceResult reference_attention(const Problem& problem, const HostTensors& tensors,
+                                    ReferencePrecision precision,
+                                    const ReferenceProgress& progress) {
+  validate(problem);
+  const std::pair<Role, std::span<const std::byte>> inputs[] = {
+      {Role::query, tensors.query}, {Role::key, tensors.key}, {Role::value, tensors.value}};
+  for (const auto& [role, data] : inputs) {
+    const auto needed = static_cast<std::size_t>(tensor_shape(problem, role).span()) *
+                        size_of(problem.data_type);
+    if (data.size() < needed) {
+      throw Error(ErrorCategory::invalid_argument,
+                  fmt::format("the {} tensor has {} bytes, but its strides need {}",
+                              to_string(role), data.size(), needed));
+    }
+  }
+
+  ReferenceResult result;
+  const std::int64_t heads = problem.batch * problem.heads;
+  const std::int64_t total = heads * problem.query_len;
+  result.output.resize(static_cast<std::size_t>(total * problem.value_dim));
+  result.lse.resize(static_cast<std::size_t>(total));
+
+  constexpr std::int64_t kRows = 256;  // a block of rows converts its head's keys anew
+  const std::int64_t blocks = (problem.query_len + kRows - 1) / kRows;
+  std::atomic<std::int64_t> next = 0;
+  std::atomic<bool> stopped = false;
+  std::int64_t done = 0;
+  std::mutex mutex;
+  std::exception_ptr failure;  // of any thread: an exception must not leave a thread
+  const auto attend_blocks = [&] {
+    for (std::int64_t task; !stopped && (task = next++) < heads * blocks;) {
+      const std::int64_t head = task / blocks;
+      const std::int64_t begin = task % blocks * kRows;
+      const Range rows{begin, std::min(begin + kRows, problem.query_len)};
+      const auto attend = precision == ReferencePrecision::exact ? attend_rows<double>
+                                                                 : attend_rows<float>;
+      attend(problem, tensors, head / problem.heads, head % problem.heads, rows, result);
+      if (!progress) continue;
+      const std::lock_guard lock(mutex);
+      done += rows.size();
+      if (!progress(done, total)) stopped = true;
+    }
+  };
+  const auto work = [&] {
+    try {
+      attend_blocks();
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      stopped = true;
+    }
+  };
+  std::vector<std::jthread> threads;
+  const auto count = std::min<std::int64_t>(std::thread::hardware_concurrency(), heads * blocks);
+  for (std::int64_t i = 1; i < count; ++i) threads.emplace_back(work);
+  work();
+  threads.clear();
+  if (failure) std::rethrow_exception(failure);
+  return result;
+}
+
+}  // namespace clattn

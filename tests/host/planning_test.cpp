@@ -1,0 +1,205 @@
+// The planner's decisions over made-up devices: every choice must be legal for its kernel and fit
+// the device, for every head and value dimension.
+#include <clattn/engine.hpp>
+#include <map>
+
+#include "host/planning/family.hpp"
+#include "tests/support.hpp"
+
+namespace clattn {
+namespace {
+
+using test::expect_error;
+
+DeviceFacts gpu(std::int64_t work_items, std::int64_t local_memory) {
+  DeviceFacts facts;
+  facts.name = "made-up GPU";
+  facts.kind = DeviceKind::gpu;
+  facts.compute_units = 16;
+  facts.max_work_group_size = facts.max_work_item_size = work_items;
+  facts.local_memory_reported = facts.local_memory_bytes = local_memory;
+  return facts;
+}
+
+DeviceFacts cpu(int width) {
+  DeviceFacts facts = gpu(4096, 256 * 1024);
+  facts.name = "made-up CPU";
+  facts.kind = DeviceKind::cpu;
+  facts.native_float_width = width;
+  return facts;
+}
+
+Problem make_problem(std::int64_t head_dim, std::int64_t value_dim, std::int64_t length = 1000) {
+  Problem problem;
+  problem.query_len = problem.key_len = length;
+  problem.head_dim = head_dim;
+  problem.value_dim = value_dim;
+  return problem;
+}
+
+std::map<std::string, std::int64_t> defines_of(const KernelChoice& choice) {
+  const std::map<std::string, std::int64_t> result(choice.defines.begin(), choice.defines.end());
+  EXPECT_EQ(result.size(), choice.defines.size()) << "a macro is defined twice";
+  return result;
+}
+
+// The legal values beside each macro of kernels_cl/portable/attention.cl, and its local memory.
+void check_portable(const KernelChoice& choice, const Problem& problem, const DeviceFacts& facts) {
+  const auto defines = defines_of(choice);
+  const std::int64_t threads_q = defines.at("THREADS_Q"), threads_k = defines.at("THREADS_K");
+  const std::int64_t query_tile = defines.at("QUERY_TILE"), key_tile = defines.at("KEY_TILE");
+  const std::int64_t depth = defines.at("DEPTH_CHUNK"), keys = defines.at("KEY_CHUNK");
+  EXPECT_EQ(choice.tile.queries, query_tile);
+  EXPECT_EQ(choice.tile.keys, key_tile);
+  EXPECT_EQ(choice.work_group_size, threads_q * threads_k);
+  EXPECT_LE(choice.work_group_size, facts.max_work_group_size);
+  EXPECT_LE(choice.work_group_size, facts.max_work_item_size);
+  EXPECT_EQ(query_tile % threads_q, 0);
+  EXPECT_EQ(key_tile % threads_k, 0);
+  EXPECT_EQ(key_tile % 8, 0);
+  EXPECT_EQ(depth % 8, 0);
+  EXPECT_EQ(keys % 4, 0);
+  EXPECT_EQ(key_tile % keys, 0);
+  const std::int64_t needed =
+      16 * (query_tile * (problem.head_dim / 4 + 1) + query_tile * (key_tile / 4 + 1) +
+            query_tile * ((threads_k + 3) / 4) +
+            std::max(key_tile * (depth / 4 + 1), keys * (problem.value_dim / 4 + 1)));
+  EXPECT_EQ(choice.local_memory_bytes, needed);
+  EXPECT_LE(needed, facts.local_memory_bytes);
+}
+
+TEST(PortableFamily, EveryDimensionFitsEveryDevice) {
+  for (const DeviceFacts& facts : {gpu(256, 16 << 10), gpu(1024, 48 << 10), gpu(1024, 224 << 10),
+                                   gpu(64, 32 << 10), gpu(1, 16 << 10), cpu(8)}) {
+    for (std::int64_t head_dim = 8; head_dim <= 256; head_dim += 8) {
+      for (std::int64_t value_dim = 8; value_dim <= 256; value_dim += 8) {
+        const Problem problem = make_problem(head_dim, value_dim);
+        const Decision decision = decide(problem, facts, "portable");
+        ASSERT_NE(decision.family, nullptr) << head_dim << ", " << value_dim;
+        check_portable(decision.choice, problem, facts);
+        if (testing::Test::HasFailure()) FAIL() << head_dim << ", " << value_dim;
+      }
+    }
+  }
+}
+
+TEST(PortableFamily, FitsShortSequencesToo) {
+  for (const DeviceFacts& facts : {gpu(256, 16 << 10), gpu(1024, 48 << 10), gpu(1, 16 << 10)}) {
+    for (std::int64_t length : {1, 15, 16, 17, 100}) {
+      for (std::int64_t dim : {8, 64, 128, 256}) {
+        const Problem problem = make_problem(dim, 264 - dim, length);
+        const Decision decision = decide(problem, facts, "portable");
+        ASSERT_NE(decision.family, nullptr) << length << ", " << dim;
+        check_portable(decision.choice, problem, facts);
+      }
+    }
+  }
+}
+
+TEST(PortableFamily, ALimitAlongTheFirstDimensionCounts) {
+  DeviceFacts facts = gpu(1024, 64 << 10);
+  facts.max_work_item_size = 8;
+  EXPECT_LE(decide(make_problem(64, 64), facts, "").choice.work_group_size, 8);
+}
+
+TEST(PortableFamily, TooLittleLocalMemoryIsRejectedWithBothNumbers) {
+  const Decision decision = decide(make_problem(256, 256), gpu(256, 4096), "portable");
+  EXPECT_EQ(decision.family, nullptr);
+  ASSERT_EQ(decision.rejected.size(), 2u);
+  EXPECT_NE(decision.rejected[1].find("the device has 4096"), std::string::npos);
+  EXPECT_NE(decision.rejected[1].find("bytes of local memory"), std::string::npos);
+  EXPECT_EQ(decision.category, ErrorCategory::device_limit);
+}
+
+TEST(CpuFamily, IsLegalForEveryWidthAndLength) {
+  for (int width : {1, 2, 4, 8, 16, 32}) {
+    for (std::int64_t length : {0, 1, 8, 17, 100, 1 << 20}) {
+      for (std::int64_t head_dim = 8; head_dim <= 256; head_dim += 8) {
+        const Decision decision =
+            decide(make_problem(head_dim, 264 - head_dim, length), cpu(width), "");
+        ASSERT_NE(decision.family, nullptr);
+        EXPECT_EQ(decision.family->name(), "cpu");
+        const auto defines = defines_of(decision.choice);
+        const std::int64_t lanes = defines.at("VECTOR_WIDTH");
+        EXPECT_TRUE(lanes == 4 || lanes == 8 || lanes == 16);
+        if (width >= 4 && width <= 16) {
+          EXPECT_EQ(lanes, width);
+        }
+        EXPECT_GE(defines.at("QUERY_VECTORS"), 1);
+        EXPECT_LE(defines.at("QUERY_VECTORS"), 4);
+        EXPECT_GE(defines.at("QUERY_PANELS"), 1);
+        EXPECT_LE(defines.at("QUERY_PANELS"), 8);
+        EXPECT_TRUE(defines.at("KEY_BLOCK") == 4 || defines.at("KEY_BLOCK") == 8);
+        EXPECT_EQ(defines.at("KEY_TILE") % defines.at("KEY_BLOCK"), 0);
+        EXPECT_EQ(decision.choice.tile.keys, defines.at("KEY_TILE"));
+        EXPECT_EQ(decision.choice.tile.queries,
+                  lanes * defines.at("QUERY_VECTORS") * defines.at("QUERY_PANELS"));
+        EXPECT_EQ(decision.choice.work_group_size, 1);
+      }
+    }
+  }
+}
+
+TEST(Decide, PrefersTheFamilyOfTheDevice) {
+  const Decision on_cpu = decide(make_problem(64, 64), cpu(8), "");
+  EXPECT_EQ(on_cpu.family->name(), "cpu");
+  EXPECT_EQ(on_cpu.rejected, std::vector<std::string>{"portable: cpu is preferred"});
+  const Decision on_gpu = decide(make_problem(64, 64), gpu(256, 32 << 10), "");
+  EXPECT_EQ(on_gpu.family->name(), "portable");
+  EXPECT_EQ(on_gpu.rejected, std::vector<std::string>{"cpu: the device is a gpu, not a CPU"});
+}
+
+TEST(Decide, TakesTheFamilyThatWasAskedForOrNone) {
+  EXPECT_EQ(decide(make_problem(64, 64), cpu(8), "portable").family->name(), "portable");
+  const Decision none = decide(make_problem(64, 64), gpu(256, 32 << 10), "cpu");
+  EXPECT_EQ(none.family, nullptr);
+  EXPECT_EQ(none.rejected.size(), 2u);
+  EXPECT_EQ(none.category, ErrorCategory::unsupported);
+}
+
+TEST(Decide, UnknownFamilyNamesTheKnownOnes) {
+  expect_error(ErrorCategory::invalid_argument, {"\"cuda\"", "cpu, portable"},
+               [] { decide(make_problem(64, 64), cpu(8), "cuda"); });
+  expect_error(ErrorCategory::invalid_argument, {"cuda"}, [] { family_rejection("cuda", cpu(8)); });
+}
+
+TEST(Decide, WithoutCompilerNothingFits) {
+  DeviceFacts facts = cpu(8);
+  facts.compiler = false;
+  const Decision decision = decide(make_problem(64, 64), facts, "");
+  EXPECT_EQ(decision.family, nullptr);
+  EXPECT_EQ(decision.category, ErrorCategory::unsupported);
+  ASSERT_EQ(decision.rejected.size(), family_names().size());
+  for (const std::string& rejected : decision.rejected) {
+    EXPECT_NE(rejected.find("no OpenCL C compiler"), std::string::npos) << rejected;
+  }
+  for (const std::string& family : family_names()) {
+    EXPECT_NE(family_rejection(family, facts), "");
+  }
+}
+
+TEST(Decide, RefusesInvalidProblems) {
+  expect_error(ErrorCategory::invalid_argument, {"head_dim is 12"},
+               [] { decide(make_problem(12, 8), cpu(8), ""); });
+}
+
+TEST(Decide, ConfigurationsThatDifferHaveDifferentNames) {
+  std::map<std::string, std::map<std::string, std::int64_t>> seen;
+  for (const DeviceFacts& facts : {gpu(256, 16 << 10), gpu(1024, 224 << 10), gpu(1, 16 << 10),
+                                   gpu(16, 16 << 10), cpu(4), cpu(8), cpu(16)}) {
+    for (std::int64_t dim : {8, 64, 128, 256}) {
+      for (std::int64_t length : {1, 20, 1000}) {
+        const Decision decision = decide(make_problem(dim, dim, length), facts, "");
+        ASSERT_NE(decision.family, nullptr);
+        const auto defines = defines_of(decision.choice);
+        const auto [entry, fresh] =
+            seen.emplace(decision.family->name() + decision.choice.id, defines);
+        EXPECT_EQ(entry->second, defines) << decision.choice.id;
+      }
+    }
+  }
+  EXPECT_GT(seen.size(), 5u);
+}
+
+}  // namespace
+}  // namespace clattn

@@ -1,0 +1,251 @@
+// clattn check: kernels against the CPU reference, on one problem or a suite of them, or the user's
+// own result file against the reference. Random inputs have guards of NaN around them, outputs are
+// NaN at first and have canaries around them.
+#include <fmt/format.h>
+
+#include <clattn/engine.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "check_suite.hpp"
+#include "command.hpp"
+#include "fail.hpp"
+#include "interrupt.hpp"
+#include "launch.hpp"
+#include "problem_input.hpp"
+#include "progress.hpp"
+#include "verify.hpp"
+
+namespace clattn::tool {
+namespace {
+
+struct Options {
+  ProblemOptions problem;
+  std::string device, family, expect, suite;
+  bool json = false;
+  bool verbose = false;
+};
+
+// One row of the table: one case on one family.
+struct Row {
+  std::string name;
+  std::string family;
+  std::string config;
+  Verdict verdict;
+  std::vector<std::string> failures;  // empty: passed
+};
+
+Row run_case(const Launcher& launcher, const CheckCase& check, const std::string& family,
+             const HostInputs& inputs, const Expected& expected) {
+  Row row{describe(check), family, "", {}, {}};
+  const Plan plan = launcher.engine().plan(check.problem, {.family = family});
+  row.family = plan.report().family;
+  row.config = plan.report().config;
+  HostResult result = poisoned_result(check.problem, check.guard);
+  DeviceTensors tensors(launcher, inputs, result);
+  tensors.run(plan);
+  tensors.read(result);
+  row.verdict = judge(result, expected);
+  if (!row.verdict.pass()) row.failures = describe_failure(row.verdict, result);
+  return row;
+}
+
+// Prints rows as they come, as a table or, at the end, as JSON.
+class Report {
+ public:
+  Report(bool json, bool only_failures) : json_(json), only_failures_(only_failures) {}
+
+  void add(const Row& row) {
+    const bool pass = row.failures.empty();
+    ++(pass ? passed_ : failed_);
+    const Comparison& output = row.verdict.output;
+    if (json_) {
+      nlohmann::ordered_json entry = {{"case", row.name},
+                                      {"family", row.family},
+                                      {"config", row.config},
+                                      {"pass", pass},
+                                      {"max_error", output.max_error},
+                                      {"limit", output.limit},
+                                      {"relative_error", output.relative_error}};
+      if (row.verdict.lse) {
+        entry["lse_max_error"] = row.verdict.lse->max_error;
+        entry["lse_limit"] = row.verdict.lse->limit;
+      }
+      entry["failures"] = row.failures;
+      rows_.push_back(entry);
+      return;
+    }
+    if (pass && only_failures_) return;
+    if (!std::exchange(header_printed_, true)) {
+      fmt::print("{:<7} {:<9} {:<22} {:>9} {:>9} {:>9} {:>9} {:>9}  {}\n", "verdict", "family",
+                 "config", "max error", "limit", "relative", "LSE error", "LSE limit", "case");
+    }
+    fmt::print("{:<7} {:<9} {:<22} {:>9.2e} {:>9.2e} {:>9.2e} {:>9} {:>9}  {}\n",
+               pass ? "pass" : "FAIL", row.family, row.config, output.max_error, output.limit,
+               output.relative_error,
+               row.verdict.lse ? fmt::format("{:.2e}", row.verdict.lse->max_error) : "-",
+               row.verdict.lse ? fmt::format("{:.2e}", row.verdict.lse->limit) : "-", row.name);
+    for (const std::string& line : row.failures) fmt::print("        {}\n", line);
+    std::fflush(stdout);
+  }
+
+  void add_note(const std::string& note) { notes_.push_back(note); }
+
+  int finish(const std::string& device, const std::optional<std::uint64_t>& seed) {
+    if (json_) {
+      nlohmann::ordered_json result = {{"device", device},
+                                       {"passed", passed_},
+                                       {"failed", failed_},
+                                       {"notes", notes_},
+                                       {"cases", rows_}};
+      if (seed) result["seed"] = *seed;
+      fmt::print("{}\n", result.dump(2));
+    } else {
+      for (const std::string& note : notes_) fmt::print("{}\n", note);
+      fmt::print("{} passed, {} failed: {}{}\n", passed_, failed_, device,
+                 seed ? fmt::format(", seed {}", *seed) : "");
+    }
+    return failed_ == 0 ? kSuccess : kCheckFailed;
+  }
+
+  std::int64_t rows() const { return passed_ + failed_; }
+
+ private:
+  bool json_;
+  bool only_failures_;
+  bool header_printed_ = false;
+  std::int64_t passed_ = 0;
+  std::int64_t failed_ = 0;
+  std::vector<std::string> notes_;
+  nlohmann::ordered_json rows_ = nlohmann::ordered_json::array();
+};
+
+std::string name_of(const Launcher& launcher) {
+  const DeviceFacts& facts = launcher.engine().device().facts;
+  return fmt::format("{}, driver {}", facts.name, facts.driver_version);
+}
+
+int check_suite_on_device(const Options& options) {
+  const std::vector<CheckCase> cases = check_suite(options.suite);
+  const Launcher launcher(options.device);
+  Report report(options.json, !options.verbose);
+  std::vector<std::string> families;
+  for (const std::string& family : family_names()) {
+    if (!options.family.empty() && family != options.family) continue;
+    const std::string why_not = family_rejection(family, launcher.engine().device().facts);
+    if (why_not.empty()) {
+      families.push_back(family);
+    } else {
+      report.add_note(fmt::format("family {} left out: {}", family, why_not));
+    }
+  }
+  std::map<std::string, std::int64_t> refused;  // a family's reason, and how often it was given
+  Progress progress("suite " + options.suite, static_cast<std::int64_t>(cases.size()));
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const CheckCase& check = cases[i];
+    const HostInputs inputs =
+        random_inputs(check.problem, options.problem.seed + i, check.spread, check.guard);
+    const Expected expected = expected_results(check.problem, inputs.view());
+    for (const std::string& family : families) {
+      throw_if_interrupted();
+      if (!check.thin && family != families.front()) continue;
+      const Support support = launcher.engine().supports(check.problem, {.family = family});
+      if (!support.supported) {
+        ++refused[fmt::format("{}: {}", family, support.reason)];
+        continue;
+      }
+      Row row{describe(check), family, "", {}, {}};
+      try {
+        row = run_case(launcher, check, family, inputs, expected);
+      } catch (const Error& error) {
+        row.failures = {error.what()};
+      }
+      progress.clear();
+      report.add(row);
+    }
+    progress.update(static_cast<std::int64_t>(i) + 1);
+  }
+  progress.clear();
+  for (const auto& [reason, count] : refused) {
+    report.add_note(fmt::format("{} cases refused by {}", count, reason));
+  }
+  if (report.rows() == 0) fail("suite '{}' has no case that this device takes", options.suite);
+  return report.finish(name_of(launcher), options.problem.seed);
+}
+
+int check_problem(const Options& options) {
+  Report report(options.json, false);
+  CheckCase check;
+  HostInputs inputs;
+  std::optional<std::uint64_t> seed;
+  if (options.problem.query.empty()) {
+    constexpr std::int64_t kGuard = 16384;  // a whole tile of the largest dimension
+    check = {problem_without_tensors(options.problem), 1, kGuard};
+    check.problem.lse = true;
+    seed = options.problem.seed;
+    inputs = random_inputs(check.problem, *seed, 1, kGuard);
+  } else {
+    ProblemWithInputs given = problem_with_tensors(options.problem);
+    check.problem = given.problem;
+    check.problem.lse = options.expect.empty();
+    inputs = std::move(given.inputs);
+  }
+
+  if (!options.expect.empty()) {
+    const HostTensor actual =
+        tensor_from_npy(read_npy(options.expect), check.problem, Role::output, std::nullopt);
+    const Expected expected = expected_results(check.problem, inputs.view(), "reference");
+    Row row{describe(check), "(file)", "", {}, {}};
+    row.verdict.output = compare_output(dense_values(actual), expected, check.problem.data_type);
+    const HostResult result{actual, std::nullopt};
+    if (!row.verdict.pass()) row.failures = describe_failure(row.verdict, result);
+    report.add(row);
+    return report.finish(options.expect, seed);
+  }
+  const Launcher launcher(options.device);
+  const Plan plan = launcher.engine().plan(check.problem, {.family = options.family});
+  const Expected expected = expected_results(check.problem, inputs.view(), "reference");
+  report.add(run_case(launcher, check, options.family, inputs, expected));
+  return report.finish(name_of(launcher), seed);
+}
+
+int check(const Options& options) {
+  if (!options.suite.empty() &&
+      (!options.problem.sizes.empty() || !options.problem.data_type.empty())) {
+    fail("--suite brings its own sizes and data types");
+  }
+  if (!options.expect.empty() && options.problem.query.empty()) {
+    fail("--expect needs the tensors it was computed from: --q, --k and --v");
+  }
+  return options.suite.empty() ? check_problem(options) : check_suite_on_device(options);
+}
+
+}  // namespace
+
+Command add_check(CLI::App& parent) {
+  CLI::App* const app =
+      parent.add_subcommand("check", "Hold kernels, or a result file, to the CPU reference");
+  app->footer(
+      "Passes if no element differs by more than twice the error of a plain low-precision\n"
+      "evaluation, plus a small absolute term. Exit status 1 if any check fails.\n"
+      "Example: clattn check --q-len 200 --kv-len 300 --head-dim 64 --dtype bf16\n");
+  const auto options = std::make_shared<Options>();
+  add_problem_option(*app, options->problem);
+  add_tensor_options(*app, options->problem, false);
+  add_size_options(*app, options->problem);
+  add_seed_option(*app, options->problem);
+  app->add_option("--expect", options->expect,
+                  "check this result, .npy, instead of a kernel; needs --q, --k and --v");
+  app->add_option("--suite", options->suite, "check a built-in grid: full or reduced")
+      ->excludes("--problem")
+      ->excludes("--q")
+      ->excludes("--expect");
+  add_device_option(*app, options->device);
+  add_family_option(*app, options->family);
+  add_json_option(*app, options->json);
+  app->add_flag("--verbose", options->verbose, "of a suite, print the cases that pass, too");
+  return {app, [options] { return check(*options); }};
+}
+
+}  // namespace clattn::tool

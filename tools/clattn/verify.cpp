@@ -1,0 +1,138 @@
+#include "verify.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "interrupt.hpp"
+#include "progress.hpp"
+#include "row_sample.hpp"
+
+namespace clattn::tool {
+namespace {
+
+constexpr double kFullCheckFlops = 4e9;  // of one reference evaluation; above, rows are sampled
+
+constexpr double kSumError = 1e-5;  // relative to the largest value, or absolute below 1
+
+double unit_roundoff(DataType type) {
+  switch (type) {
+    case DataType::f32:
+      return 0x1p-24;
+    case DataType::f16:
+      return 0x1p-11;
+    case DataType::bf16:
+      return 0x1p-8;
+  }
+  return 0;
+}
+
+double largest_finite(std::span<const double> values) {
+  double largest = 0;
+  for (const double value : values) {
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  }
+  return largest;
+}
+
+ReferenceResult evaluate(const Problem& problem, const HostTensors& tensors,
+                         ReferencePrecision precision, const std::string& label) {
+  Progress progress(label, problem.batch * problem.heads * problem.query_len);
+  ReferenceResult result =
+      reference_attention(problem, tensors, precision, [&](std::int64_t done, std::int64_t) {
+        if (!label.empty()) progress.update(done);
+        return !interrupted();
+      });
+  throw_if_interrupted();
+  return result;
+}
+
+}  // namespace
+
+Expected expected_results(const Problem& problem, const HostTensors& tensors,
+                          const std::string& label) {
+  return {exact_result(problem, tensors, label),
+          evaluate(problem, tensors, ReferencePrecision::storage,
+                   label.empty() ? label : label + ", plain precision")};
+}
+
+ReferenceResult exact_result(const Problem& problem, const HostTensors& tensors,
+                             const std::string& label) {
+  return evaluate(problem, tensors, ReferencePrecision::exact, label);
+}
+
+Comparison compare_output(std::span<const double> actual, const Expected& expected, DataType type) {
+  const double largest = largest_finite(expected.exact.output);
+  const double score_rounding =
+      4 * unit_roundoff(DataType::f32) * largest_finite(expected.exact.lse);
+  const double absolute =
+      largest * (unit_roundoff(type) + score_rounding) + kSumError * std::max(1.0, largest);
+  return compare(actual, expected.exact.output, expected.plain.output, absolute);
+}
+
+Comparison compare_lse(std::span<const double> actual, const Expected& expected) {
+  const double absolute = kSumError * std::max(1.0, largest_finite(expected.exact.lse));
+  return compare(actual, expected.exact.lse, expected.plain.lse, absolute);
+}
+
+Verdict judge(const HostResult& result, const Expected& expected) {
+  Verdict verdict;
+  verdict.output = compare_output(dense_values(result.output), expected, result.output.type);
+  if (result.lse) verdict.lse = compare_lse(dense_values(*result.lse), expected);
+  verdict.damage = damage(result);
+  return verdict;
+}
+
+std::string describe_worst(const Comparison& comparison, const char* name,
+                           const TensorShape& shape) {
+  if (comparison.worst < 0) return fmt::format("{} is empty", name);
+  const std::int64_t row = comparison.worst / shape.dim;
+  std::string index = fmt::format("{}, {}, {}", row / shape.length / shape.heads,
+                                  row / shape.length % shape.heads, row % shape.length);
+  if (shape.dim > 1) index += fmt::format(", {}", comparison.worst % shape.dim);
+  std::string text = fmt::format("worst {}[{}] = {:.9g}, expected {:.9g}", name, index,
+                                 comparison.worst_actual, comparison.worst_expected);
+  if (comparison.non_finite > 0) {
+    text += fmt::format("; {} elements are NaN or infinite", comparison.non_finite);
+  }
+  return text;
+}
+
+std::vector<std::string> describe_failure(const Verdict& verdict, const HostResult& result) {
+  std::vector<std::string> lines;
+  if (!verdict.output.pass) {
+    lines.push_back(describe_worst(verdict.output, "output", result.output.shape));
+  }
+  if (verdict.lse && !verdict.lse->pass) {
+    lines.push_back(describe_worst(*verdict.lse, "lse", result.lse->shape));
+  }
+  if (!verdict.damage.empty()) lines.push_back(verdict.damage);
+  return lines;
+}
+
+std::vector<std::string> check_rows(const Problem& problem, const HostInputs& inputs,
+                                    const HostResult& result, std::int64_t query_tile) {
+  const double flops = 2.0 * static_cast<double>(problem.head_dim + problem.value_dim) *
+                       static_cast<double>(problem.batch * problem.heads) *
+                       static_cast<double>(problem.query_len) *
+                       static_cast<double>(problem.key_len);
+  Expected expected;
+  HostResult checked;
+  if (flops <= kFullCheckFlops) {
+    expected = expected_results(problem, inputs.view(), "checking");
+    checked = result;
+  } else {
+    const std::vector<std::int64_t> rows = sampled_rows(problem.query_len, query_tile);
+    const HostTensor query = sample_tensor(inputs.query, rows);
+    expected = expected_results(sample_problem(problem, rows),
+                                {query.elements(), inputs.key.elements(), inputs.value.elements()},
+                                "checking");
+    checked.output = sample_tensor(result.output, rows);
+    if (result.lse) checked.lse = sample_tensor(*result.lse, rows);
+  }
+  const Verdict verdict = judge(checked, expected);
+  return verdict.pass() ? std::vector<std::string>{} : describe_failure(verdict, checked);
+}
+
+}  // namespace clattn::tool
