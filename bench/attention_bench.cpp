@@ -1,7 +1,8 @@
 // What dense attention is held to on a CPU device, each line a ratio taken in this one run: against
 // Eigen's sgemm with the same threads, between masks and storage types, and of growth with the
-// length; then memory, the plan of a second process, and the cost of a launch. Runs that are compared
-// alternate, and the median of their ratios counts. Every problem is checked before it is timed.
+// length; then memory, the plan of a second process, and the cost of a launch. Runs that are
+// compared alternate, and the median of their ratios counts. Every problem is checked before it is
+// timed.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,8 +61,8 @@ class Case {
     HostResult result = poisoned_result(problem);
     tensors_.run(plan_);
     tensors_.read(result);
-    const auto failures = check_rows(problem, random_inputs(problem, kSeed), result,
-                                     plan_.report().query_tile);
+    const auto failures =
+        check_rows(problem, random_inputs(problem, kSeed), result, plan_.report().query_tile);
     if (failures.empty()) return;
     throw Error(ErrorCategory::device_failure, "not timed, for it is wrong: " + failures.front());
   }
@@ -125,8 +126,8 @@ void bench_rates(const Launcher& launcher) {
     to_bfloat.push_back(dense_time / bfloat.seconds());
   }
   const char* shape = "B1 H8 S2048 D64";
-  print_line(fmt::format("f32 {}, to Eigen sgemm 2048^3", shape), median(to_sgemm),
-             Sense::at_least, 0.7, "x",
+  print_line(fmt::format("f32 {}, to Eigen sgemm 2048^3", shape), median(to_sgemm), Sense::at_least,
+             0.7, "x",
              fmt::format("{:.1f} and {:.1f} GFLOP/s, {}", median(rates), median(sgemm_rates),
                          dense.report().config));
   print_line("causal faster than dense", median(to_causal), Sense::at_least, 1.7, "x", "");
@@ -209,17 +210,17 @@ void bench_enqueue(const Launcher& launcher) {
   cl_int code = CL_SUCCESS;
   std::vector<Memory> buffers;
   for (int i = 0; i < 4; ++i) {
-    buffers.push_back(Memory::adopt(
-        clCreateBuffer(engine.context(), CL_MEM_READ_WRITE, bytes, nullptr, &code)));
+    buffers.push_back(
+        Memory::adopt(clCreateBuffer(engine.context(), CL_MEM_READ_WRITE, bytes, nullptr, &code)));
     check_opencl(code, "clCreateBuffer");
   }
-  const Tensors tensors{{buffers[0].get()}, {buffers[1].get()}, {buffers[2].get()},
-                        {buffers[3].get()}, {}};
+  const Tensors tensors{
+      {buffers[0].get()}, {buffers[1].get()}, {buffers[2].get()}, {buffers[3].get()}, {}};
   const char* source =
       "__kernel void bare(__global float *a, __global float *b, __global float *c,\n"
       "                   __global float *d, int e, int f, int g, int h) { d[0] = a[e + f]; }";
-  const auto program = Program::adopt(
-      clCreateProgramWithSource(engine.context(), 1, &source, nullptr, &code));
+  const auto program =
+      Program::adopt(clCreateProgramWithSource(engine.context(), 1, &source, nullptr, &code));
   check_opencl(code, "clCreateProgramWithSource");
   check_opencl(clBuildProgram(program.get(), 0, nullptr, "", nullptr, nullptr), "clBuildProgram");
   const auto kernel = Kernel::adopt(clCreateKernel(program.get(), "bare", &code));
@@ -252,8 +253,8 @@ void bench_enqueue(const Launcher& launcher) {
     times.push_back(time(planned));
     ratios.push_back(times.back() / bare_time);
   }
-  print_line("Plan::enqueue to bare clEnqueueNDRangeKernel", median(ratios), Sense::at_most, 2,
-             "x", fmt::format("{:.3g} us", 1e6 * median(times)));
+  print_line("Plan::enqueue to bare clEnqueueNDRangeKernel", median(ratios), Sense::at_most, 2, "x",
+             fmt::format("{:.3g} us", 1e6 * median(times)));
 }
 
 int bench(const std::string& program, const std::string& device) {

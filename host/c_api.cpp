@@ -486,12 +486,12 @@ clattn_status clattn_plan_get_report(const clattn_plan* plan, clattn_plan_report
   return guarded([&] {
     require(plan, "plan");
     require_struct(report, "report", "clattn_plan_report");
-    const clattn::PlanReport& source = plan->report;
+    const clattn::PlanReport& source = plan->report();
     report->family = source.family.c_str();
     report->config = source.config.c_str();
     report->why = source.why.c_str();
-    report->rejected = plan->rejected.data();
-    report->rejected_count = plan->rejected.size();
+    report->rejected = plan->rejected().data();
+    report->rejected_count = plan->rejected().size();
     report->query_tile = source.query_tile;
     report->key_tile = source.key_tile;
     report->tiles_total = source.tiles_total;

@@ -14,6 +14,7 @@
 #include <clattn/reference.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -41,12 +42,22 @@ struct clattn_engine : clattn::c_api::Shared<clattn::Engine> {
 };
 
 struct clattn_plan : clattn::c_api::Shared<clattn::Plan> {
-  explicit clattn_plan(clattn::Plan plan) : Shared(std::move(plan)), report(object.report()) {
-    for (const std::string& text : report.rejected) rejected.push_back(text.c_str());
+  using Shared::Shared;
+  // Made on demand; owns the texts that clattn_plan_get_report lends.
+  const clattn::PlanReport& report() const {
+    std::call_once(once_, [this] {
+      report_ = object.report();
+      for (const std::string& text : report_.rejected) rejected_.push_back(text.c_str());
+    });
+    return report_;
   }
-  // Owns the texts that clattn_plan_get_report lends.
-  const clattn::PlanReport report;
-  std::vector<const char*> rejected;
+  // Of the report.
+  const std::vector<const char*>& rejected() const { return rejected_; }
+
+ private:
+  mutable std::once_flag once_;
+  mutable clattn::PlanReport report_;
+  mutable std::vector<const char*> rejected_;
 };
 
 namespace clattn::c_api {

@@ -1,8 +1,8 @@
-#include <clattn/engine.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <array>
+#include <clattn/engine.hpp>
 #include <cmath>
 
 #include "host/planning/plan_state.hpp"
@@ -14,16 +14,15 @@ namespace {
 
 template <typename... Values>
 [[noreturn]] void invalid(fmt::format_string<Values...> text, Values&&... values) {
-  throw Error(ErrorCategory::invalid_argument,
-              fmt::format(text, std::forward<Values>(values)...));
+  throw Error(ErrorCategory::invalid_argument, fmt::format(text, std::forward<Values>(values)...));
 }
 
 Context make_context(const Device& device) {
   const cl_context_properties properties[] = {
       CL_CONTEXT_PLATFORM, reinterpret_cast<cl_context_properties>(device.platform), 0};
   cl_int status = CL_SUCCESS;
-  auto context = Context::adopt(
-      clCreateContext(properties, 1, &device.id, nullptr, nullptr, &status));
+  auto context =
+      Context::adopt(clCreateContext(properties, 1, &device.id, nullptr, nullptr, &status));
   check(status, "clCreateContext");
   return context;
 }
@@ -169,9 +168,8 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   for (;;) {
     decision = decide(problem, facts, options.family);
     if (!decision.family) {
-      throw Error(decision.category,
-                  fmt::format("no kernel family takes this problem on {}: {}", facts.name,
-                              fmt::join(decision.rejected, "; ")));
+      throw Error(decision.category, fmt::format("no kernel family takes this problem on {}: {}",
+                                                 facts.name, fmt::join(decision.rejected, "; ")));
     }
     const KernelChoice& choice = decision.choice;
     if (problem.batch * problem.query_len == 0) break;  // nothing to write, nothing to build
@@ -196,9 +194,8 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
 
   plan->rows = upload(state_->context, schedule.rows);
   plan->spans = upload(state_->context, schedule.spans);
-  plan->report.device_memory_bytes =
-      static_cast<std::int64_t>(schedule.rows.size() * sizeof(clattn_row) +
-                                schedule.spans.size() * sizeof(clattn_span));
+  plan->report.device_memory_bytes = static_cast<std::int64_t>(
+      schedule.rows.size() * sizeof(clattn_row) + schedule.spans.size() * sizeof(clattn_span));
   clattn_arguments& arguments = plan->arguments;
   arguments.query = view_of(problem, Role::query);
   arguments.key = view_of(problem, Role::key);
@@ -255,10 +252,11 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
     invalid("the command queue is of another device than the engine's, {}",
             plan.engine->device.facts.name);
   }
-  const std::array<std::pair<Role, const TensorView*>, 4> views = {{{Role::query, &tensors.query},
-                                                                    {Role::key, &tensors.key},
-                                                                    {Role::value, &tensors.value},
-                                                                    {Role::output, &tensors.output}}};
+  const std::array<std::pair<Role, const TensorView*>, 4> views = {
+      {{Role::query, &tensors.query},
+       {Role::key, &tensors.key},
+       {Role::value, &tensors.value},
+       {Role::output, &tensors.output}}};
   for (const auto& [role, view] : views) {
     check_view(plan, to_string(role), *view, tensor_shape(problem, role).span(),
                size_of(problem.data_type));
@@ -299,8 +297,9 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
   auto event = Event::adopt(raw);
   if (plan.engine->trace) {
     const PlanReport report = this->report();
-    plan.engine->trace->record(queue, event, {"attention", report.family + " " + report.config,
-                                              report.flops, report.bytes});
+    plan.engine->trace->record(
+        queue, event,
+        {"attention", report.family + " " + report.config, report.flops, report.bytes});
   }
   return event;
 }

@@ -1,10 +1,10 @@
 // The JSON form of a problem. Every object is read through `Members`, which refuses what nobody
 // asked for, so that a misspelt key can't be lost.
-#include <clattn/error.hpp>
-#include <clattn/problem.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <clattn/error.hpp>
+#include <clattn/problem.hpp>
 #include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -17,8 +17,7 @@ using nlohmann::json;
 
 template <typename... Values>
 [[noreturn]] void invalid(fmt::format_string<Values...> text, Values&&... values) {
-  throw Error(ErrorCategory::invalid_argument,
-              fmt::format(text, std::forward<Values>(values)...));
+  throw Error(ErrorCategory::invalid_argument, fmt::format(text, std::forward<Values>(values)...));
 }
 
 // Levenshtein's edit distance.
@@ -153,8 +152,8 @@ Mask mask_from(const json& object) {
 
 constexpr std::initializer_list<std::pair<const char*, DataType>> kDataTypes = {
     {"f32", DataType::f32}, {"f16", DataType::f16}, {"bf16", DataType::bf16}};
-constexpr std::initializer_list<std::pair<const char*, Layout>> kLayouts = {
-    {"bhld", Layout::bhld}, {"blhd", Layout::blhd}};
+constexpr std::initializer_list<std::pair<const char*, Layout>> kLayouts = {{"bhld", Layout::bhld},
+                                                                            {"blhd", Layout::blhd}};
 
 constexpr std::pair<const char*, std::optional<Strides> Problem::*> kStrides[] = {
     {"q_strides", &Problem::query_strides},
@@ -171,10 +170,10 @@ Problem problem_from_json(std::string_view text) {
   } catch (const json::exception& error) {
     invalid("the problem is not JSON: {}", error.what());
   }
-  const Members members(object, "problem",
-                        {"scale", "dtype", "mask", "lse", "layout", "batch", "heads", "kv_heads",
-                         "q_len", "kv_len", "head_dim", "value_dim", "q_strides", "k_strides",
-                         "v_strides", "o_strides"});
+  const Members members(
+      object, "problem",
+      {"scale", "dtype", "mask", "lse", "layout", "batch", "heads", "kv_heads", "q_len", "kv_len",
+       "head_dim", "value_dim", "q_strides", "k_strides", "v_strides", "o_strides"});
   Problem problem;
   members.read("scale", problem.scale);
   members.read("dtype", problem.data_type, kDataTypes);
@@ -217,8 +216,7 @@ std::string problem_to_json(const Problem& problem) {
   if (problem.scale) object["scale"] = *problem.scale;
   for (const auto& [key, member] : kStrides) {
     if (const auto& strides = problem.*member) {
-      object[key] = {
-          {"batch", strides->batch}, {"head", strides->head}, {"token", strides->token}};
+      object[key] = {{"batch", strides->batch}, {"head", strides->head}, {"token", strides->token}};
     }
   }
   return object.dump();

@@ -1,9 +1,9 @@
-#include <clattn/error.hpp>
-#include <clattn/problem.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
+#include <clattn/error.hpp>
+#include <clattn/problem.hpp>
 #include <cmath>
 #include <tuple>
 #include <vector>
@@ -13,8 +13,7 @@ namespace {
 
 template <typename... Values>
 [[noreturn]] void invalid(fmt::format_string<Values...> text, Values&&... values) {
-  throw Error(ErrorCategory::invalid_argument,
-              fmt::format(text, std::forward<Values>(values)...));
+  throw Error(ErrorCategory::invalid_argument, fmt::format(text, std::forward<Values>(values)...));
 }
 
 void check_count(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
@@ -34,7 +33,9 @@ void check_strides(const Problem& problem, Role role) {
   constexpr std::int64_t kMaxTokenStride = std::int64_t{1} << 23;
   const TensorShape shape = tensor_shape(problem, role);
   const std::array<std::pair<const char*, std::int64_t>, 3> strides = {
-      {{"batch", shape.strides.batch}, {"head", shape.strides.head}, {"token", shape.strides.token}}};
+      {{"batch", shape.strides.batch},
+       {"head", shape.strides.head},
+       {"token", shape.strides.token}}};
   const std::array<std::int64_t, 3> counts = {shape.batch, shape.heads, shape.length};
   double elements = double(shape.dim), span = double(shape.dim);  // which can't overflow
   for (std::size_t i = 0; i < strides.size(); ++i) {
@@ -76,9 +77,12 @@ void check_strides(const Problem& problem, Role role) {
 
 const char* to_string(DataType type) {
   switch (type) {
-    case DataType::f32: return "f32";
-    case DataType::f16: return "f16";
-    case DataType::bf16: return "bf16";
+    case DataType::f32:
+      return "f32";
+    case DataType::f16:
+      return "f16";
+    case DataType::bf16:
+      return "bf16";
   }
   return "unknown";
 }
@@ -87,10 +91,14 @@ std::size_t size_of(DataType type) { return type == DataType::f32 ? 4 : 2; }
 
 const char* to_string(Role role) {
   switch (role) {
-    case Role::query: return "query";
-    case Role::key: return "key";
-    case Role::value: return "value";
-    case Role::output: return "output";
+    case Role::query:
+      return "query";
+    case Role::key:
+      return "key";
+    case Role::value:
+      return "value";
+    case Role::output:
+      return "output";
   }
   return "unknown";
 }
@@ -122,8 +130,8 @@ TensorShape tensor_shape(const Problem& problem, Role role) {
                                         : role == Role::key   ? problem.key_strides
                                         : role == Role::value ? problem.value_strides
                                                               : problem.output_strides;
-  shape.strides = given ? *given
-                        : contiguous_strides(problem.layout, shape.heads, shape.length, shape.dim);
+  shape.strides =
+      given ? *given : contiguous_strides(problem.layout, shape.heads, shape.length, shape.dim);
   return shape;
 }
 

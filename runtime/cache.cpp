@@ -66,7 +66,7 @@ std::optional<std::string> DiskCache::load(const CacheKey& key) const {
 }
 
 void DiskCache::store(const CacheKey& key, std::string_view payload) {
-  if (folder_.empty()) return;
+  if (folder_.empty() || payload.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(folder_.parent_path(), error);
   ::mkdir(folder_.c_str(), 0700);  // an existing folder keeps its mode
@@ -101,7 +101,9 @@ void DiskCache::store(const CacheKey& key, std::string_view payload) {
 }
 
 std::filesystem::path DiskCache::default_folder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) {
+  // The XDG base directory specification has relative paths ignored.
+  if (const char* cache = std::getenv("XDG_CACHE_HOME");
+      cache && std::filesystem::path(cache).is_absolute()) {
     return std::filesystem::path(cache) / "clattn";
   }
   if (const char* home = std::getenv("HOME"); home && *home) {

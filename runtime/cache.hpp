@@ -9,14 +9,13 @@
 //       40     8  XXH3-64 of the payload
 //       48     -  payload: what CL_PROGRAM_BINARIES gave
 //
-// Anything wrong reads as "not there". Files are written under a temporary name and renamed, so that
-// other processes see a whole file or none. The folder is made with mode 0700.
+// Anything wrong reads as "not there". Files are written under a temporary name and renamed, so
+// that other processes see a whole file or none. The folder is made with mode 0700.
 #pragma once
-
-#include <clattn/log.hpp>
 
 #include <array>
 #include <atomic>
+#include <clattn/log.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -39,6 +38,7 @@ class DiskCache {
   // An empty folder turns the cache off. `log` hears once of a folder that can't be written.
   DiskCache(std::filesystem::path folder, LogCallback log);
 
+  bool enabled() const { return !folder_.empty(); }
   std::optional<std::string> load(const CacheKey& key) const;
   void store(const CacheKey& key, std::string_view payload);
 

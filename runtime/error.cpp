@@ -1,6 +1,6 @@
-#include <clattn/error.hpp>
-
 #include <fmt/format.h>
+
+#include <clattn/error.hpp>
 
 #include "runtime/status.hpp"
 
@@ -8,12 +8,18 @@ namespace clattn {
 
 const char* to_string(ErrorCategory category) {
   switch (category) {
-    case ErrorCategory::invalid_argument: return "invalid argument";
-    case ErrorCategory::unsupported: return "unsupported";
-    case ErrorCategory::device_limit: return "device limit";
-    case ErrorCategory::build_failure: return "build failure";
-    case ErrorCategory::out_of_memory: return "out of memory";
-    case ErrorCategory::device_failure: return "device failure";
+    case ErrorCategory::invalid_argument:
+      return "invalid argument";
+    case ErrorCategory::unsupported:
+      return "unsupported";
+    case ErrorCategory::device_limit:
+      return "device limit";
+    case ErrorCategory::build_failure:
+      return "build failure";
+    case ErrorCategory::out_of_memory:
+      return "out of memory";
+    case ErrorCategory::device_failure:
+      return "device failure";
   }
   return "unknown";
 }

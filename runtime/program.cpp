@@ -80,7 +80,11 @@ Program ProgramStore::get(const ProgramRequest& request) {
   if (const auto binary = disk_.load(key)) program = build_from_binary(*binary);
   if (!program) {
     program = build_from_source(request, source, options);
-    disk_.store(key, binary_of(program.get()));
+    try {
+      if (disk_.enabled()) disk_.store(key, binary_of(program.get()));
+    } catch (const Error&) {
+      // A driver that gives no binary costs later processes a build, but this one nothing.
+    }
   }
   const std::lock_guard lock(mutex_);
   return programs_.emplace(key, std::move(program)).first->second;

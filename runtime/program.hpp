@@ -6,7 +6,6 @@
 #include <clattn/device.hpp>
 #include <clattn/handle.hpp>
 #include <clattn/log.hpp>
-
 #include <map>
 #include <mutex>
 #include <string>
@@ -22,8 +21,9 @@ struct SourceFile {
   std::string text;
 };
 
-// A file of kernels_cl, by its path below that folder: as embedded at build time, or from the folder
-// that the environment variable CLATTN_KERNEL_PATH names. Throws Error if there is no such file.
+// A file of kernels_cl, by its path below that folder: as embedded at build time, or from the
+// folder that the environment variable CLATTN_KERNEL_PATH names. Throws Error if there is no such
+// file.
 SourceFile kernel_file(std::string_view name);
 
 struct ProgramRequest {

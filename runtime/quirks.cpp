@@ -1,17 +1,12 @@
 #include "runtime/quirks.hpp"
 
-#include <algorithm>
-
 namespace clattn {
 namespace {
 
-bool contains(const std::string& text, const char* part) {
-  return text.find(part) != std::string::npos;
-}
-
 const Quirk kQuirks[] = {
     {"nvidia-static-local-memory",
-     "reports 48 KiB of local memory, yet on compute capability 9.0 static __local arrays of 224 KiB "
+     "reports 48 KiB of local memory, yet on compute capability 9.0 static __local arrays of 224 "
+     "KiB "
      "build and run: the real size is used, and kernels take local memory only as static arrays",
      [](const DeviceFacts& facts) { return facts.compute_capability == 90; },
      [](DeviceFacts& facts) { facts.local_memory_bytes = 224 * 1024; }},

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <clattn/device.hpp>
-
 #include <span>
 
 namespace clattn {

@@ -33,8 +33,8 @@ double best_time(cl_command_queue queue, cl_kernel kernel, std::size_t global, s
 
 Memory make_buffer(const Context& context, std::size_t bytes) {
   cl_int status = CL_SUCCESS;
-  auto buffer = Memory::adopt(
-      clCreateBuffer(context.get(), CL_MEM_READ_WRITE, bytes, nullptr, &status));
+  auto buffer =
+      Memory::adopt(clCreateBuffer(context.get(), CL_MEM_READ_WRITE, bytes, nullptr, &status));
   check(status, "clCreateBuffer");
   return buffer;
 }

@@ -41,48 +41,51 @@ void Trace::write(const std::string& path) const {
   constexpr std::array kStages = {CL_PROFILING_COMMAND_QUEUED, CL_PROFILING_COMMAND_SUBMIT,
                                   CL_PROFILING_COMMAND_START, CL_PROFILING_COMMAND_END};
   using Times = std::array<cl_ulong, kStages.size()>;
-  std::vector<Times> times(entries.size());
+  std::vector<std::pair<const Entry*, Times>> finished;
   cl_ulong first = std::numeric_limits<cl_ulong>::max();
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const cl_event event = entries[i].event.get();
-    check(clWaitForEvents(1, &event), "clWaitForEvents");
+  for (const Entry& entry : entries) {
+    const cl_event event = entry.event.get();
+    if (clWaitForEvents(1, &event) != CL_SUCCESS) continue;  // a launch that failed has no times
+    Times times;
     for (std::size_t stage = 0; stage < kStages.size(); ++stage) {
-      check(clGetEventProfilingInfo(event, kStages[stage], sizeof(cl_ulong), &times[i][stage],
-                                    nullptr),
-            "clGetEventProfilingInfo");
+      check(
+          clGetEventProfilingInfo(event, kStages[stage], sizeof(cl_ulong), &times[stage], nullptr),
+          "clGetEventProfilingInfo");
     }
-    first = std::min(first, times[i][0]);
+    first = std::min(first, times[0]);
+    finished.emplace_back(&entry, times);
   }
 
-  // One thread of the picture a queue, with waiting and running beneath each other.
+  // A queue is a thread of the picture, and its launches are slices from start to end. Waits can
+  // overlap, which slices of one thread must not, so they are asynchronous pairs beside it.
   std::map<cl_command_queue, int> queues;
   nlohmann::json events = nlohmann::json::array();
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const Entry& entry = entries[i];
-    const int queue = queues.emplace(entry.queue.get(), queues.size()).first->second;
-    const auto [queued, submitted, started, ended] = times[i];
+  for (std::size_t i = 0; i < finished.size(); ++i) {
+    const auto& [entry, times] = finished[i];
+    const auto [queued, submitted, started, ended] = times;
     const auto microseconds = [&](cl_ulong time) { return double(time - first) * 1e-3; };
-    const auto add = [&](std::string name, const char* kind, cl_ulong begin, cl_ulong end,
-                         nlohmann::json arguments) {
-      events.push_back({{"name", std::move(name)},
-                        {"cat", kind},
-                        {"ph", "X"},
-                        {"ts", microseconds(begin)},
-                        {"dur", double(end - begin) * 1e-3},
-                        {"pid", 0},
-                        {"tid", fmt::format("queue {} {}", queue, kind)},
-                        {"args", std::move(arguments)}});
+    const nlohmann::json common = {
+        {"name", entry->launch.kernel},
+        {"pid", 0},
+        {"tid", queues.emplace(entry->queue.get(), queues.size()).first->second}};
+    const auto add = [&](nlohmann::json event) {
+      event.update(common);
+      events.push_back(std::move(event));
     };
-    add(entry.launch.kernel, "waiting", queued, started,
-        {{"submitted_us", microseconds(submitted)}});
-    add(entry.launch.kernel, "running", started, ended,
-        {{"config", entry.launch.config},
-         {"flops", entry.launch.flops},
-         {"bytes", entry.launch.bytes},
-         {"queued_us", microseconds(queued)},
-         {"submitted_us", microseconds(submitted)},
-         {"started_us", microseconds(started)},
-         {"ended_us", microseconds(ended)}});
+    add({{"cat", "waiting"}, {"ph", "b"}, {"id", i}, {"ts", microseconds(queued)}});
+    add({{"cat", "waiting"}, {"ph", "e"}, {"id", i}, {"ts", microseconds(started)}});
+    add({{"cat", "running"},
+         {"ph", "X"},
+         {"ts", microseconds(started)},
+         {"dur", double(ended - started) * 1e-3},
+         {"args",
+          {{"config", entry->launch.config},
+           {"flops", entry->launch.flops},
+           {"bytes", entry->launch.bytes},
+           {"queued_us", microseconds(queued)},
+           {"submitted_us", microseconds(submitted)},
+           {"started_us", microseconds(started)},
+           {"ended_us", microseconds(ended)}}}});
   }
 
   const std::string temporary = path + ".new";

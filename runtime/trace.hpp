@@ -1,10 +1,9 @@
 // A record of launches, written as Chrome trace JSON. Events are kept until the trace is written.
 #pragma once
 
+#include <atomic>
 #include <clattn/handle.hpp>
 #include <clattn/log.hpp>
-
-#include <atomic>
 #include <mutex>
 #include <string>
 #include <vector>

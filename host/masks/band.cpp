@@ -40,9 +40,9 @@ Range Band::reach(const Range& queries, const Extent& extent) const {
   const std::int64_t begin =
       first ? std::clamp<std::int64_t>(queries.begin + clamp_end(*first, extent), 0, extent.key_len)
             : 0;
-  const std::int64_t end = last ? std::clamp<std::int64_t>(
-                                      queries.end + clamp_end(*last, extent), 0, extent.key_len)
-                                : extent.key_len;
+  const std::int64_t end =
+      last ? std::clamp<std::int64_t>(queries.end + clamp_end(*last, extent), 0, extent.key_len)
+           : extent.key_len;
   return {begin, std::max(begin, end)};
 }
 

@@ -1,7 +1,7 @@
-#include <clattn/error.hpp>
-#include <clattn/mask.hpp>
 #include <fmt/format.h>
 
+#include <clattn/error.hpp>
+#include <clattn/mask.hpp>
 #include <limits>
 
 #include "kernels_cl/common/arguments.h"
@@ -9,15 +9,18 @@
 namespace clattn {
 namespace {
 
-// Halves the longer side until a rectangle is wholly visible or wholly not: only rectangles that the
-// mask's boundary crosses are split.
+// Halves the longer side until a rectangle is wholly visible or wholly not: only rectangles that
+// the mask's boundary crosses are split.
 std::int64_t count(const MaskNode& mask, const Extent& extent, const Range& queries,
                    const Range& keys) {
   if (queries.empty() || keys.empty()) return 0;
   switch (mask.classify(queries, keys, extent)) {
-    case Coverage::none: return 0;
-    case Coverage::all: return queries.size() * keys.size();
-    case Coverage::some: break;
+    case Coverage::none:
+      return 0;
+    case Coverage::all:
+      return queries.size() * keys.size();
+    case Coverage::some:
+      break;
   }
   if (queries.size() == 1 && keys.size() == 1) {
     return mask.allows({0, 0, queries.begin, keys.begin}, extent);

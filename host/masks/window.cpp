@@ -1,9 +1,9 @@
 // Sliding window: a query sees the keys from `left` before its own position to `right` behind it.
-#include <clattn/error.hpp>
-#include <clattn/mask.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <clattn/error.hpp>
+#include <clattn/mask.hpp>
 
 #include "host/masks/band.hpp"
 

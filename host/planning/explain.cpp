@@ -38,27 +38,28 @@ std::string explain(const Problem& problem, const Device& device, const PlanRepo
   line("launch",
        fmt::format("{} work-groups of {} work-items, {} bytes of local memory each",
                    report.work_groups, report.work_group_size, report.local_memory_bytes));
-  line("tiles", fmt::format("{} queries by {} keys; of {} a head, {} are visited ({:.1f}%), {} of "
-                            "them with the element mask",
-                            report.query_tile, report.key_tile, report.tiles_total,
-                            report.tiles_visited, percent(report.tiles_visited, report.tiles_total),
-                            report.tiles_masked));
+  line("tiles",
+       fmt::format("{} queries by {} keys; of {} a head, {} are visited ({:.1f}%), {} of "
+                   "them with the element mask",
+                   report.query_tile, report.key_tile, report.tiles_total, report.tiles_visited,
+                   percent(report.tiles_visited, report.tiles_total), report.tiles_masked));
   line("pairs", fmt::format("{} of {} a head are visible ({:.1f}%)", report.visible_pairs,
                             extent.query_len * extent.key_len,
                             percent(report.visible_pairs, extent.query_len * extent.key_len)));
-  line("work", fmt::format("{}FLOP, {}B with every tensor once: {:.4g} FLOP/B",
-                           quantity(report.flops), quantity(report.bytes),
-                           report.flops / std::max(report.bytes, 1.0)));
-  line("memory", fmt::format("{} bytes on the device beside the tensors",
-                             report.device_memory_bytes));
+  line("work",
+       fmt::format("{}FLOP, {}B with every tensor once: {:.4g} FLOP/B", quantity(report.flops),
+                   quantity(report.bytes), report.flops / std::max(report.bytes, 1.0)));
+  line("memory",
+       fmt::format("{} bytes on the device beside the tensors", report.device_memory_bytes));
   if (rates) {
     const double compute = report.flops / rates->flops_per_second;
     const double transfer = report.bytes / rates->bytes_per_second;
-    line("bound", fmt::format("{:.4g} ms by {} (measured rates: {}FLOP/s of f32 multiply-add, {}B/s "
-                              "of copy)",
-                              1e3 * std::max(compute, transfer),
-                              compute >= transfer ? "arithmetic" : "memory",
-                              quantity(rates->flops_per_second), quantity(rates->bytes_per_second)));
+    line("bound",
+         fmt::format("{:.4g} ms by {} (measured rates: {}FLOP/s of f32 multiply-add, {}B/s "
+                     "of copy)",
+                     1e3 * std::max(compute, transfer),
+                     compute >= transfer ? "arithmetic" : "memory",
+                     quantity(rates->flops_per_second), quantity(rates->bytes_per_second)));
   }
   return text;
 }

@@ -1,11 +1,11 @@
 #include "host/planning/family.hpp"
 
-#include <clattn/engine.hpp>
-#include <clattn/error.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <clattn/engine.hpp>
+#include <clattn/error.hpp>
 
 namespace clattn {
 
@@ -18,8 +18,9 @@ Decision decide(const Problem& problem, const DeviceFacts& facts, const std::str
   validate(problem);
   const std::vector<std::string> names = family_names();
   if (!wanted.empty() && std::find(names.begin(), names.end(), wanted) == names.end()) {
-    throw Error(ErrorCategory::invalid_argument, fmt::format("family \"{}\" is unknown; known are {}",
-                                                             wanted, fmt::join(names, ", ")));
+    throw Error(
+        ErrorCategory::invalid_argument,
+        fmt::format("family \"{}\" is unknown; known are {}", wanted, fmt::join(names, ", ")));
   }
   Decision decision;
   ExpressionWriter writer;

@@ -5,7 +5,6 @@
 #include <clattn/device.hpp>
 #include <clattn/error.hpp>
 #include <clattn/problem.hpp>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,9 +17,9 @@ namespace clattn {
 
 // A chosen configuration of a family's kernel, ready to be built and launched.
 struct KernelChoice {
-  std::string id;                                            // readable, unique in the family
+  std::string id;                                             // readable, unique in the family
   std::vector<std::pair<std::string, std::int64_t>> defines;  // in a fixed order
-  std::vector<std::string> files;                            // of kernels_cl, behind the mask
+  std::vector<std::string> files;                             // of kernels_cl, behind the mask
   Tile tile;
   std::int64_t work_group_size = 1;     // work-items of one row
   std::int64_t local_memory_bytes = 0;  // of one work-group
@@ -58,8 +57,9 @@ struct Decision {
   std::vector<std::string> rejected;  // "family: reason"
 };
 
-// `wanted` restricts the choice to one family; empty allows all. Throws Error (invalid_argument) for
-// an invalid problem or an unknown family, and (unsupported) for a mask that no kernel can evaluate.
+// `wanted` restricts the choice to one family; empty allows all. Throws Error (invalid_argument)
+// for an invalid problem or an unknown family, and (unsupported) for a mask that no kernel can
+// evaluate.
 Decision decide(const Problem& problem, const DeviceFacts& facts, const std::string& wanted);
 
 }  // namespace clattn

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <clattn/engine.hpp>
-
 #include <memory>
 #include <mutex>
 

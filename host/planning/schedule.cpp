@@ -13,7 +13,11 @@ class RowBuilder {
  public:
   RowBuilder(const MaskNode& mask, const Extent& extent, const Tile& tile, const Range& queries,
              std::vector<clattn_span>& spans)
-      : mask_(mask), extent_(extent), tile_(tile), queries_(queries), spans_(spans),
+      : mask_(mask),
+        extent_(extent),
+        tile_(tile),
+        queries_(queries),
+        spans_(spans),
         first_span_(spans.size()) {}
 
   void visit(const Range& tiles) {
@@ -40,8 +44,8 @@ class RowBuilder {
       spans_.back().tile_end = static_cast<clattn_int32>(tiles.end);
       return;
     }
-    spans_.push_back({static_cast<clattn_int32>(tiles.begin), static_cast<clattn_int32>(tiles.end),
-                      masked});
+    spans_.push_back(
+        {static_cast<clattn_int32>(tiles.begin), static_cast<clattn_int32>(tiles.end), masked});
   }
 
   const MaskNode& mask_;

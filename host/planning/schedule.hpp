@@ -1,10 +1,10 @@
 // The computed schedule: for every tile of queries, the spans of key tiles to walk. It is made from
-// the mask's `reach` and `classify` alone, so that each new mask brings its schedule along. The cost
-// in time and memory grows with the length of the mask's boundary, not with the number of tiles.
+// the mask's `reach` and `classify` alone, so that each new mask brings its schedule along. The
+// cost in time and memory grows with the length of the mask's boundary, not with the number of
+// tiles.
 #pragma once
 
 #include <clattn/mask.hpp>
-
 #include <cstdint>
 #include <vector>
 

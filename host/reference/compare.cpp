@@ -1,7 +1,7 @@
-#include <clattn/error.hpp>
-#include <clattn/reference.hpp>
 #include <fmt/format.h>
 
+#include <clattn/error.hpp>
+#include <clattn/reference.hpp>
 #include <cmath>
 
 namespace clattn {
@@ -39,8 +39,8 @@ Comparison compare(std::span<const double> actual, std::span<const double> exact
     }
   }
   result.max_error = std::max(worst, 0.0);
-  result.relative_error =
-      exact_squared > 0 ? std::sqrt(difference_squared / exact_squared) : std::sqrt(difference_squared);
+  result.relative_error = exact_squared > 0 ? std::sqrt(difference_squared / exact_squared)
+                                            : std::sqrt(difference_squared);
   result.limit = 2 * plain_error + absolute;
   result.pass = result.max_error <= result.limit;
   return result;

@@ -1,9 +1,8 @@
 // Conversions between stored elements and double. Eigen's half and bfloat16 convert from float,
 // which would round twice: a value is therefore first rounded to what the type can hold, in double,
 // and the conversion behind it is exact.
-#include <clattn/reference.hpp>
-
 #include <Eigen/Core>
+#include <clattn/reference.hpp>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -37,9 +36,12 @@ double round_to(double value, int digits, int min_exponent, double largest) {
 
 double load_element(DataType type, const std::byte* base, std::int64_t index) {
   switch (type) {
-    case DataType::f32: return read<float>(base, index);
-    case DataType::f16: return static_cast<float>(read<Eigen::half>(base, index));
-    case DataType::bf16: return static_cast<float>(read<Eigen::bfloat16>(base, index));
+    case DataType::f32:
+      return read<float>(base, index);
+    case DataType::f16:
+      return static_cast<float>(read<Eigen::half>(base, index));
+    case DataType::bf16:
+      return static_cast<float>(read<Eigen::bfloat16>(base, index));
   }
   return std::numeric_limits<double>::quiet_NaN();
 }
@@ -53,8 +55,7 @@ void store_element(DataType type, double value, std::byte* base, std::int64_t in
       write(Eigen::half(static_cast<float>(round_to(value, 11, -14, 65504.0))), base, index);
       break;
     case DataType::bf16:
-      write(Eigen::bfloat16(static_cast<float>(
-                round_to(value, 8, -126, std::ldexp(255.0, 120)))),
+      write(Eigen::bfloat16(static_cast<float>(round_to(value, 8, -126, std::ldexp(255.0, 120)))),
             base, index);
       break;
   }

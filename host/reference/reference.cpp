@@ -1,11 +1,11 @@
 // Naive attention, one query row at a time: all scores of the row, the mask pair by pair, softmax,
 // weighted sum. Threads share out the (batch, head) pairs and blocks of rows.
-#include <clattn/error.hpp>
-#include <clattn/reference.hpp>
 #include <fmt/format.h>
 
 #include <Eigen/Core>
 #include <atomic>
+#include <clattn/error.hpp>
+#include <clattn/reference.hpp>
 #include <cmath>
 #include <exception>
 #include <limits>
@@ -24,8 +24,8 @@ RowMatrix<Scalar> load_head(const Problem& problem, Role role, std::span<const s
   const TensorShape shape = tensor_shape(problem, role);
   RowMatrix<Scalar> matrix(tokens.size(), shape.dim);
   for (std::int64_t token = tokens.begin; token < tokens.end; ++token) {
-    const std::int64_t row = batch * shape.strides.batch + head * shape.strides.head +
-                             token * shape.strides.token;
+    const std::int64_t row =
+        batch * shape.strides.batch + head * shape.strides.head + token * shape.strides.token;
     for (std::int64_t d = 0; d < shape.dim; ++d) {
       matrix(token - tokens.begin, d) =
           static_cast<Scalar>(load_element(problem.data_type, data.data(), row + d));
@@ -97,8 +97,8 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
   const std::pair<Role, std::span<const std::byte>> inputs[] = {
       {Role::query, tensors.query}, {Role::key, tensors.key}, {Role::value, tensors.value}};
   for (const auto& [role, data] : inputs) {
-    const auto needed = static_cast<std::size_t>(tensor_shape(problem, role).span()) *
-                        size_of(problem.data_type);
+    const auto needed =
+        static_cast<std::size_t>(tensor_shape(problem, role).span()) * size_of(problem.data_type);
     if (data.size() < needed) {
       throw Error(ErrorCategory::invalid_argument,
                   fmt::format("the {} tensor has {} bytes, but its strides need {}",
@@ -124,8 +124,8 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
       const std::int64_t head = task / blocks;
       const std::int64_t begin = task % blocks * kRows;
       const Range rows{begin, std::min(begin + kRows, problem.query_len)};
-      const auto attend = precision == ReferencePrecision::exact ? attend_rows<double>
-                                                                 : attend_rows<float>;
+      const auto attend =
+          precision == ReferencePrecision::exact ? attend_rows<double> : attend_rows<float>;
       attend(problem, tensors, head / problem.heads, head % problem.heads, rows, result);
       if (!progress) continue;
       const std::lock_guard lock(mutex);

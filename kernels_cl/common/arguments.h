@@ -1,7 +1,7 @@
-// The scalar arguments of every attention kernel, passed by value as one struct. This header is read
-// by the C++ compiler (which fills the struct) and by the OpenCL compiler (which reads it), so that
-// the two cannot disagree. Members are ordered by falling alignment; there is no implicit padding.
-// Offsets and strides count elements, not bytes.
+// The scalar arguments of every attention kernel, passed by value as one struct. This header is
+// read by the C++ compiler (which fills the struct) and by the OpenCL compiler (which reads it), so
+// that the two cannot disagree. Members are ordered by falling alignment; there is no implicit
+// padding. Offsets and strides count elements, not bytes.
 #ifndef CLATTN_KERNELS_COMMON_ARGUMENTS_H_
 #define CLATTN_KERNELS_COMMON_ARGUMENTS_H_
 
@@ -39,7 +39,8 @@ typedef struct clattn_arguments {
   clattn_int32 unused;
 } clattn_arguments;
 
-// One row of the schedule: a tile of queries and its spans of key tiles. Rows stand in launch order.
+// One row of the schedule: a tile of queries and its spans of key tiles. Rows stand in launch
+// order.
 typedef struct clattn_row {
   clattn_int32 query_tile;
   clattn_int32 span_begin;

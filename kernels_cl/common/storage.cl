@@ -1,6 +1,6 @@
-// Loads and stores of tensor elements. Tensors are stored as f32, f16 or bf16 and every value is f32
-// once it is loaded. f16 goes through vload_half and vstore_half, which need no cl_khr_fp16; bf16 is
-// the upper half of an f32. Stores round to nearest even.
+// Loads and stores of tensor elements. Tensors are stored as f32, f16 or bf16 and every value is
+// f32 once it is loaded. f16 goes through vload_half and vstore_half, which need no cl_khr_fp16;
+// bf16 is the upper half of an f32. Stores round to nearest even.
 
 // STORAGE: the element type of query, key, value and output.
 //   0 = f32, 1 = f16, 2 = bf16

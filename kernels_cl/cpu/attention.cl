@@ -56,6 +56,9 @@
 
 #define PANEL_QUERIES (QUERY_VECTORS * VECTOR_WIDTH)
 #define QUERY_TILE (QUERY_PANELS * PANEL_QUERIES)
+#if PANEL_QUERIES % 8 != 0
+#error "queries are transposed by eights: QUERY_VECTORS * VECTOR_WIDTH must be a multiple of 8"
+#endif
 
 #define CONCATENATE_EXPANDED(a, b) a##b
 #define CONCATENATE(a, b) CONCATENATE_EXPANDED(a, b)

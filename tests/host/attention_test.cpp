@@ -8,10 +8,25 @@
 #include <cmath>
 #include <functional>
 #include <numeric>
+#include <set>
 
+#include "host/planning/plan_state.hpp"
 #include "tests/support.hpp"
 
 namespace clattn {
+
+struct EngineAccess {
+  // An engine that believes its device to give no more than this.
+  static Engine limited(Engine engine, std::int64_t work_group, std::int64_t local_memory) {
+    Device device = engine.device();
+    device.facts.max_work_group_size = work_group;
+    device.facts.local_memory_bytes = local_memory;
+    engine.state_ = std::make_shared<Engine::State>(Context::retain(engine.context()), device,
+                                                    EngineOptions{.cache_dir = ""});
+    return engine;
+  }
+};
+
 namespace {
 
 using test::Random;
@@ -338,6 +353,30 @@ TEST(Attention, StorageTypesAndDimensions) {
       runner.check({.problem = problem, .width = 4.0, .offset = 3}, random);
     }
   });
+}
+
+// A GPU may give less than the devices here do: other configurations then.
+TEST(Attention, PortableOnSmallDevices) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  const std::pair<std::int64_t, std::int64_t> limits[] = {{1, 16 << 10},  {4, 16 << 10},
+                                                          {16, 16 << 10}, {32, 16 << 10},
+                                                          {64, 32 << 10}, {128, 48 << 10}};
+  Random random = test::make_random();
+  for (std::size_t device = 0; device < test::devices().size(); ++device) {
+    std::set<std::string> configs;
+    for (const auto& [work_group, local_memory] : limits) {
+      const Engine engine =
+          EngineAccess::limited(test::make_engine(device), work_group, local_memory);
+      Problem problem = make_problem(67, 131, causal_mask());
+      problem.head_dim = 136;
+      problem.value_dim = 72;
+      const PlanReport report = AttentionRunner(engine, "portable").check({problem}, random).report;
+      EXPECT_LE(report.work_group_size, work_group);
+      EXPECT_LE(report.local_memory_bytes, local_memory);
+      configs.insert(report.config);
+    }
+    EXPECT_EQ(configs.size(), std::size(limits));
+  }
 }
 
 TEST(Attention, RunsAreRepeatable) {

@@ -158,8 +158,7 @@ TEST(Enqueue, WithoutQueriesStillGivesAnEventBehindItsWaitList) {
 TEST(Enqueue, RefusesWhatIsOfAnotherContext) {
   CLATTN_SKIP_WITHOUT_DEVICE();
   on_every_device([](const Engine& engine) {
-    const Engine other(engine.device().id ? EngineOptions{engine.device().facts.name, "", {}, false}
-                                          : EngineOptions{});
+    const Engine other({engine.device().facts.name, "", {}, false});
     const Problem problem = make_problem();
     const Plan plan = engine.plan(problem);
     const Data data(engine, problem), foreign(other, problem);

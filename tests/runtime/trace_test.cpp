@@ -62,13 +62,18 @@ TEST(Trace, HoldsEveryLaunchInOrder) {
     traced.engine->write_trace(path);  // waits by itself
     EXPECT_TRUE(traced.log.warnings().empty());
 
-    int running = 0;
+    int running = 0, waiting = 0;
     const json trace = json::parse(test::read_file(path));
     for (const json& event : trace.at("traceEvents")) {
-      EXPECT_EQ(event.at("ph"), "X");
       EXPECT_GE(event.at("ts").get<double>(), 0);
+      if (event.at("cat") == "waiting") {
+        // A pair of one id, from queued to started.
+        waiting += event.at("ph") == "b" ? 1 : -1;
+        EXPECT_TRUE(event.at("ph") == "b" || event.at("ph") == "e");
+        continue;
+      }
+      EXPECT_EQ(event.at("ph"), "X");
       EXPECT_GE(event.at("dur").get<double>(), 0);
-      if (event.at("cat") != "running") continue;
       ++running;
       const json& arguments = event.at("args");
       const double queued = arguments.at("queued_us"), submitted = arguments.at("submitted_us");
@@ -85,6 +90,7 @@ TEST(Trace, HoldsEveryLaunchInOrder) {
                 traced.plan->report().family + " " + traced.plan->report().config);
     }
     EXPECT_EQ(running, kLaunches);
+    EXPECT_EQ(waiting, 0);
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
   });
 }

@@ -259,7 +259,7 @@ Command add_bench(CLI::App& parent) {
   CLI::App* const app = parent.add_subcommand("bench", "Time a problem or a suite, checked first");
   app->footer(
       "Times are those of the device's events; caches are flushed before every run.\n"
-      "Example: clattn bench --suite dense --dtype f16 --json\n");
+      "Example: clattn bench --suite dense --dtype f16 --json");
   const auto options = std::make_shared<Options>();
   add_problem_option(*app, options->problem);
   add_size_options(*app, options->problem);

@@ -30,22 +30,22 @@ struct Options {
 // One row of the table: one case on one family.
 struct Row {
   std::string name;
-  std::string family;
-  std::string config;
+  PlanReport plan;     // with empty texts for a result from a file
+  double seconds = 0;  // shortest launch
   Verdict verdict;
   std::vector<std::string> failures;  // empty: passed
 };
 
+// The first of `launches` is the one that is checked.
 Row run_case(const Launcher& launcher, const CheckCase& check, const std::string& family,
-             const HostInputs& inputs, const Expected& expected) {
-  Row row{describe(check), family, "", {}, {}};
+             const HostInputs& inputs, const Expected& expected, int launches) {
   const Plan plan = launcher.engine().plan(check.problem, {.family = family});
-  row.family = plan.report().family;
-  row.config = plan.report().config;
+  Row row{describe(check), plan.report(), 0, {}, {}};
   HostResult result = poisoned_result(check.problem, check.guard);
   DeviceTensors tensors(launcher, inputs, result);
-  tensors.run(plan);
+  row.seconds = tensors.run(plan);
   tensors.read(result);
+  for (int i = 1; i < launches; ++i) row.seconds = std::min(row.seconds, tensors.run(plan));
   row.verdict = judge(result, expected);
   if (!row.verdict.pass()) row.failures = describe_failure(row.verdict, result);
   return row;
@@ -62,8 +62,10 @@ class Report {
     const Comparison& output = row.verdict.output;
     if (json_) {
       nlohmann::ordered_json entry = {{"case", row.name},
-                                      {"family", row.family},
-                                      {"config", row.config},
+                                      {"family", row.plan.family},
+                                      {"config", row.plan.config},
+                                      {"seconds", row.seconds},
+                                      {"flops", row.plan.flops},
                                       {"pass", pass},
                                       {"max_error", output.max_error},
                                       {"limit", output.limit},
@@ -78,14 +80,17 @@ class Report {
     }
     if (pass && only_failures_) return;
     if (!std::exchange(header_printed_, true)) {
-      fmt::print("{:<7} {:<9} {:<22} {:>9} {:>9} {:>9} {:>9} {:>9}  {}\n", "verdict", "family",
-                 "config", "max error", "limit", "relative", "LSE error", "LSE limit", "case");
+      fmt::print("{:<7} {:<9} {:>8} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9}  {}\n", "verdict", "family",
+                 "tile", "time", "GFLOP/s", "max error", "limit", "relative", "LSE error", "case");
     }
-    fmt::print("{:<7} {:<9} {:<22} {:>9.2e} {:>9.2e} {:>9.2e} {:>9} {:>9}  {}\n",
-               pass ? "pass" : "FAIL", row.family, row.config, output.max_error, output.limit,
-               output.relative_error,
-               row.verdict.lse ? fmt::format("{:.2e}", row.verdict.lse->max_error) : "-",
-               row.verdict.lse ? fmt::format("{:.2e}", row.verdict.lse->limit) : "-", row.name);
+    const bool launched = row.seconds > 0;
+    fmt::print("{:<7} {:<9} {:>8} {:>9} {:>8} {:>9.2e} {:>9.2e} {:>9.2e} {:>9}  {}\n",
+               pass ? "pass" : "FAIL", row.plan.family.empty() ? "(file)" : row.plan.family,
+               fmt::format("{}x{}", row.plan.query_tile, row.plan.key_tile),
+               launched ? format_duration(row.seconds) : "-",
+               launched ? fmt::format("{:.1f}", row.plan.flops / row.seconds * 1e-9) : "-",
+               output.max_error, output.limit, output.relative_error,
+               row.verdict.lse ? fmt::format("{:.2e}", row.verdict.lse->max_error) : "-", row.name);
     for (const std::string& line : row.failures) fmt::print("        {}\n", line);
     std::fflush(stdout);
   }
@@ -155,9 +160,10 @@ int check_suite_on_device(const Options& options) {
         ++refused[fmt::format("{}: {}", family, support.reason)];
         continue;
       }
-      Row row{describe(check), family, "", {}, {}};
+      Row row{describe(check), {}, 0, {}, {}};
+      row.plan.family = family;
       try {
-        row = run_case(launcher, check, family, inputs, expected);
+        row = run_case(launcher, check, family, inputs, expected, 1);
       } catch (const Error& error) {
         row.failures = {error.what()};
       }
@@ -196,7 +202,7 @@ int check_problem(const Options& options) {
     const HostTensor actual =
         tensor_from_npy(read_npy(options.expect), check.problem, Role::output, std::nullopt);
     const Expected expected = expected_results(check.problem, inputs.view(), "reference");
-    Row row{describe(check), "(file)", "", {}, {}};
+    Row row{describe(check), {}, 0, {}, {}};
     row.verdict.output = compare_output(dense_values(actual), expected, check.problem.data_type);
     const HostResult result{actual, std::nullopt};
     if (!row.verdict.pass()) row.failures = describe_failure(row.verdict, result);
@@ -206,7 +212,8 @@ int check_problem(const Options& options) {
   const Launcher launcher(options.device);
   const Plan plan = launcher.engine().plan(check.problem, {.family = options.family});
   const Expected expected = expected_results(check.problem, inputs.view(), "reference");
-  report.add(run_case(launcher, check, options.family, inputs, expected));
+  constexpr int kLaunches = 10;
+  report.add(run_case(launcher, check, options.family, inputs, expected, kLaunches));
   return report.finish(name_of(launcher), seed);
 }
 
@@ -229,7 +236,7 @@ Command add_check(CLI::App& parent) {
   app->footer(
       "Passes if no element differs by more than twice the error of a plain low-precision\n"
       "evaluation, plus a small absolute term. Exit status 1 if any check fails.\n"
-      "Example: clattn check --q-len 200 --kv-len 300 --head-dim 64 --dtype bf16\n");
+      "Example: clattn check --q-len 200 --kv-len 300 --head-dim 64 --dtype bf16");
   const auto options = std::make_shared<Options>();
   add_problem_option(*app, options->problem);
   add_tensor_options(*app, options->problem, false);

@@ -69,7 +69,7 @@ Command add_explain(CLI::App& parent) {
       parent.add_subcommand("explain", "The plan of a problem, without running it");
   app->footer(
       "Example: clattn explain --q-len 4096 --kv-len 4096 --head-dim 128 --dtype bf16 "
-      "--problem '{\"mask\": {\"causal\": {}}}'\n");
+      "--problem '{\"mask\": {\"causal\": {}}}'");
   const auto options = std::make_shared<Options>();
   add_problem_option(*app, options->problem);
   add_size_options(*app, options->problem);

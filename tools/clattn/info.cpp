@@ -115,7 +115,7 @@ int info(const Options& options) {
 
 Command add_info(CLI::App& parent) {
   CLI::App* const app = parent.add_subcommand("info", "Devices and what each can do");
-  app->footer("Example: clattn info --device gpu\n");
+  app->footer("Example: clattn info --device gpu");
   const auto options = std::make_shared<Options>();
   add_device_option(*app, options->device);
   add_json_option(*app, options->json);

@@ -77,7 +77,7 @@ Command add_run(CLI::App& parent) {
       "Tensors are [batch, heads, length, dim], or [batch, length, heads, dim] if the problem's\n"
       "\"layout\" is \"blhd\"; f32, f16 or bf16 (saved as '<V2', as ml_dtypes does).\n"
       "Example: clattn run --problem '{\"mask\": {\"causal\": {}}}' --q Q.npy --k K.npy --v V.npy "
-      "--out O.npy\n");
+      "--out O.npy");
   const auto options = std::make_shared<Options>();
   add_problem_option(*app, options->problem);
   add_tensor_options(*app, options->problem, true);

@@ -451,8 +451,8 @@ typedef struct clattn_plan_report {
   int64_t tiles_visited;  // of one batch and head
   int64_t tiles_masked;   // of one batch and head, visited with the element mask
   int64_t visible_pairs;  // of one batch and head
-  double flops;          // 2 * (head_dim + value_dim) per visible pair, all heads
-  double bytes;          // every tensor once
+  double flops;           // 2 * (head_dim + value_dim) per visible pair, all heads
+  double bytes;           // every tensor once
   int64_t work_groups;
   int64_t work_group_size;      // work-items
   int64_t local_memory_bytes;   // of one work-group

@@ -1,16 +1,16 @@
 // How attention is computed on one OpenCL device. An Engine owns what lives long (context, built
-// programs); Engine::plan turns a Problem into a Plan, doing all checks, compilation and allocation;
-// Plan::enqueue only launches. Both are handles: copies share one immutable state, and a Plan keeps
-// what it needs of its Engine alive. Every member function is thread-safe.
+// programs); Engine::plan turns a Problem into a Plan, doing all checks, compilation and
+// allocation; Plan::enqueue only launches. Both are handles: copies share one immutable state, and
+// a Plan keeps what it needs of its Engine alive. Every member function is thread-safe.
 #pragma once
+
+#include <clattn/export.h>
 
 #include <clattn/device.hpp>
 #include <clattn/error.hpp>
-#include <clattn/export.h>
 #include <clattn/handle.hpp>
 #include <clattn/log.hpp>
 #include <clattn/problem.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -65,10 +65,10 @@ struct PlanReport {
   std::int64_t key_tile = 0;          // keys
   std::int64_t tiles_total = 0;       // of one batch and head
   std::int64_t tiles_visited = 0;
-  std::int64_t tiles_masked = 0;      // visited with the element mask
-  std::int64_t visible_pairs = 0;     // of one batch and head
-  double flops = 0;                   // 2 * (head_dim + value_dim) per visible pair, all heads
-  double bytes = 0;                   // every tensor once
+  std::int64_t tiles_masked = 0;   // visited with the element mask
+  std::int64_t visible_pairs = 0;  // of one batch and head
+  double flops = 0;                // 2 * (head_dim + value_dim) per visible pair, all heads
+  double bytes = 0;                // every tensor once
   std::int64_t work_groups = 0;
   std::int64_t work_group_size = 0;
   std::int64_t local_memory_bytes = 0;   // of one work-group
@@ -79,8 +79,8 @@ class CLATTN_API Plan {
  public:
   // Launches on `queue` after `wait_list` and returns the event of the last command. Allocates no
   // device memory, compiles nothing and never waits. The tensors must stay alive until the event
-  // completes. Throws Error (invalid_argument) and launches nothing when the queue or a buffer is of
-  // another context, or a buffer is smaller than its strides need.
+  // completes. Throws Error (invalid_argument) and launches nothing when the queue or a buffer is
+  // of another context, or a buffer is smaller than its strides need.
   Event enqueue(cl_command_queue queue, const Tensors& tensors,
                 std::span<const cl_event> wait_list = {}) const;
 
@@ -114,15 +114,17 @@ class CLATTN_API Engine {
   // Measured once on first use, which takes some tenths of a second, then kept.
   DeviceRates rates() const;
 
-  // Writes every launch since the engine was made as Chrome trace JSON (chrome://tracing, Perfetto):
-  // queued, submitted, started and ended, with bytes and FLOPs. Waits for launches still running.
-  // Needs EngineOptions::trace and queues made with CL_QUEUE_PROFILING_ENABLE; launches on other
-  // queues are left out and said so once in the log. Throws Error if the file can't be written.
+  // Writes every launch since the engine was made as Chrome trace JSON (chrome://tracing,
+  // Perfetto): queued, submitted, started and ended, with bytes and FLOPs. Waits for launches still
+  // running. Needs EngineOptions::trace and queues made with CL_QUEUE_PROFILING_ENABLE; launches on
+  // other queues are left out and said so once in the log. Throws Error if the file can't be
+  // written.
   void write_trace(const std::string& path) const;
 
   struct State;
 
  private:
+  friend struct EngineAccess;  // of the tests: engines whose device has made-up facts
   std::shared_ptr<State> state_;
 };
 

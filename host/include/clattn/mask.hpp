@@ -65,7 +65,8 @@ class CLATTN_API MaskNode {
   virtual std::string expression(ExpressionWriter& writer, const Extent& extent) const = 0;
 
   // `none` and `all` are promises; `some` is always a safe answer.
-  virtual Coverage classify(const Range& queries, const Range& keys, const Extent& extent) const = 0;
+  virtual Coverage classify(const Range& queries, const Range& keys,
+                            const Extent& extent) const = 0;
 
   // A range outside which no query of `queries` sees any key. In closed form: constant time.
   virtual Range reach(const Range& queries, const Extent& extent) const = 0;

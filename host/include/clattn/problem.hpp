@@ -1,12 +1,15 @@
 // What is to be computed: scaled dot-product attention (Vaswani et al., arXiv 1706.03762)
 //   output[b, h, i, :] = sum over visible j of softmax_j(scale * query[b, h, i] . key[b, g, j]) *
 //                        value[b, g, j, :],   g = h / (heads / kv_heads)
-// A row that sees no key gives zeros, and LSE -inf. A Problem knows no device; it is plain data.
+// A row that sees no key gives zeros, and LSE -inf. A hidden key has weight 0, with which its value
+// may still be multiplied: values must be finite for hidden keys too, or NaN may reach rows that
+// don't see them. Hidden keys themselves may hold anything. A Problem knows no device; it is plain
+// data.
 #pragma once
 
 #include <clattn/export.h>
-#include <clattn/mask.hpp>
 
+#include <clattn/mask.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -34,7 +37,8 @@ struct Strides {
 // [batch, length, heads, dim].
 enum class Layout { bhld, blhd };
 
-CLATTN_API Strides contiguous_strides(Layout layout, std::int64_t heads, std::int64_t length, std::int64_t dim);
+CLATTN_API Strides contiguous_strides(Layout layout, std::int64_t heads, std::int64_t length,
+                                      std::int64_t dim);
 
 struct CLATTN_API Problem {
   static constexpr std::int64_t kMaxDim = 256;
@@ -50,8 +54,8 @@ struct CLATTN_API Problem {
   std::int64_t value_dim = 0;          // of value and output: the same limits
   std::optional<float> scale;          // 1 / sqrt(head_dim) where absent; 0 and negative are legal
   Mask mask = dense_mask();
-  bool lse = false;                    // also write LSE: f32 [batch, heads, query_len], natural log
-  Layout layout = Layout::bhld;        // of every tensor whose strides are absent
+  bool lse = false;              // also write LSE: f32 [batch, heads, query_len], natural log
+  Layout layout = Layout::bhld;  // of every tensor whose strides are absent
   std::optional<Strides> query_strides;
   std::optional<Strides> key_strides;
   std::optional<Strides> value_strides;
@@ -88,8 +92,8 @@ CLATTN_API void validate(const Problem& problem);
 // "lse": true, "layout": "bhld", "batch": ..., "heads": ..., "kv_heads": ..., "q_len": ...,
 // "kv_len": ..., "head_dim": ..., "value_dim": ...}. Sizes may be absent: they stay as in a default
 // Problem, kv_heads follows heads and value_dim follows head_dim. Throws Error (invalid_argument)
-// on a syntax error, a wrong type, an unknown value, or an unknown key, which is named together with
-// the nearest legal one.
+// on a syntax error, a wrong type, an unknown value, or an unknown key, which is named together
+// with the nearest legal one.
 CLATTN_API Problem problem_from_json(std::string_view text);
 CLATTN_API std::string problem_to_json(const Problem& problem);
 

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <clattn/export.h>
-#include <clattn/problem.hpp>
 
+#include <clattn/problem.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -22,8 +22,8 @@ struct HostTensors {
   std::span<const std::byte> value;
 };
 
-// Dense results, whatever the strides of the problem: output is [batch, heads, query_len, value_dim],
-// lse is [batch, heads, query_len].
+// Dense results, whatever the strides of the problem: output is [batch, heads, query_len,
+// value_dim], lse is [batch, heads, query_len].
 struct ReferenceResult {
   std::vector<double> output;
   std::vector<double> lse;
@@ -32,7 +32,8 @@ struct ReferenceResult {
 enum class ReferencePrecision {
   exact,    // double throughout
   storage,  // the plain low-precision evaluation: probabilities and output rounded to the storage
-            // type, sums in f32. Its distance from `exact` is what a kernel's error is held against.
+            // type, sums in f32. Its distance from `exact` is what a kernel's error is held
+            // against.
 };
 
 // Called with the rows done and all rows; return false to stop (the result is then incomplete).
@@ -40,9 +41,10 @@ using ReferenceProgress = std::function<bool(std::int64_t done, std::int64_t tot
 
 // Throws Error (invalid_argument) for an invalid problem or a span too short for its strides.
 // Reentrant; uses all cores.
-CLATTN_API ReferenceResult reference_attention(const Problem& problem, const HostTensors& tensors,
-                                    ReferencePrecision precision = ReferencePrecision::exact,
-                                    const ReferenceProgress& progress = {});
+CLATTN_API ReferenceResult
+reference_attention(const Problem& problem, const HostTensors& tensors,
+                    ReferencePrecision precision = ReferencePrecision::exact,
+                    const ReferenceProgress& progress = {});
 
 // Exact conversions between storage and double. Rounds to nearest even.
 CLATTN_API double load_element(DataType type, const std::byte* base, std::int64_t index);
@@ -63,6 +65,6 @@ struct Comparison {
 // Holds `actual` against `exact`: passes if every element differs by at most
 // 2 * max|plain - exact| + absolute, and NaN or infinity stands only where `exact` has the same.
 CLATTN_API Comparison compare(std::span<const double> actual, std::span<const double> exact,
-                   std::span<const double> plain, double absolute);
+                              std::span<const double> plain, double absolute);
 
 }  // namespace clattn

@@ -27,19 +27,19 @@ struct DeviceFacts {
   DeviceKind kind = DeviceKind::other;
   std::int64_t compute_units = 1;
   std::int64_t max_clock_mhz = 0;
-  std::int64_t max_work_group_size = 1;       // work-items
-  std::int64_t max_work_item_size = 1;        // work-items along the first dimension
-  std::int64_t local_memory_reported = 0;     // bytes, as the device says
-  std::int64_t local_memory_bytes = 0;        // bytes that kernels can really use (runtime/quirks)
+  std::int64_t max_work_group_size = 1;    // work-items
+  std::int64_t max_work_item_size = 1;     // work-items along the first dimension
+  std::int64_t local_memory_reported = 0;  // bytes, as the device says
+  std::int64_t local_memory_bytes = 0;     // bytes that kernels can really use (runtime/quirks)
   std::int64_t global_memory_bytes = 0;
   std::int64_t max_allocation_bytes = 0;
-  int native_float_width = 1;     // floats in one vector register
+  int native_float_width = 1;  // floats in one vector register
   int preferred_float_width = 1;
-  bool half_arithmetic = false;   // cl_khr_fp16; f16 storage needs no extension
-  bool subgroups = false;         // cl_khr_subgroups, cl_intel_subgroups or OpenCL 2.1 subgroups
-  bool compiler = true;           // CL_DEVICE_COMPILER_AVAILABLE
+  bool half_arithmetic = false;  // cl_khr_fp16; f16 storage needs no extension
+  bool subgroups = false;        // cl_khr_subgroups or cl_intel_subgroups
+  bool compiler = true;          // CL_DEVICE_COMPILER_AVAILABLE
   bool unified_memory = false;
-  int compute_capability = 0;     // NVIDIA: 10 * major + minor, else 0
+  int compute_capability = 0;       // NVIDIA: 10 * major + minor, else 0
   std::vector<std::string> quirks;  // ids of the entries of runtime/quirks that apply
 };
 
@@ -55,17 +55,18 @@ struct DeviceRates {
   double bytes_per_second = 0;  // copy, bytes read plus bytes written
 };
 
-// Every device of every platform, in the loader's order. Throws Error (unsupported) where there is no
-// OpenCL platform or no device at all. Thread-safe.
+// Every device of every platform, in the loader's order. Throws Error (unsupported) where there is
+// no OpenCL platform or no device at all. Thread-safe.
 CLATTN_API std::vector<Device> list_devices();
 
 // The facts of one device. Throws Error (device_failure). Thread-safe.
 CLATTN_API Device describe_device(cl_device_id id);
 
-// Picks from `devices` (which must not be empty). The selector is empty (the best device: GPU before
-// accelerator before CPU, then more compute units), a kind ("gpu", "cpu", "accelerator"), an index
-// into `devices`, or a part of "platform / name", without regard to case. Throws Error
-// (invalid_argument) that lists the devices when nothing matches.
-CLATTN_API const Device& select_device(const std::vector<Device>& devices, std::string_view selector);
+// Picks from `devices` (which must not be empty). The selector is empty (the best device: GPU
+// before accelerator before CPU, then more compute units; without a compiler last), a kind ("gpu",
+// "cpu", "accelerator"), an index into `devices`, or a part of "platform / name", without regard to
+// case. Throws Error (invalid_argument) that lists the devices when nothing matches.
+CLATTN_API const Device& select_device(const std::vector<Device>& devices,
+                                       std::string_view selector);
 
 }  // namespace clattn

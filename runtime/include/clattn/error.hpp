@@ -1,5 +1,6 @@
 // The one exception class of clattn. Every failure is an Error with a category and a message that
-// states the offending value and the limit it broke; the C API turns it into a status and a message.
+// states the offending value and the limit it broke; the C API turns it into a status and a
+// message.
 #pragma once
 
 #include <clattn/export.h>

@@ -13,10 +13,10 @@ namespace clattn {
 template <typename Object>
 struct HandleTraits;
 
-#define CLATTN_HANDLE_TRAITS(Object, Suffix)                           \
-  template <>                                                          \
-  struct HandleTraits<Object> {                                        \
-    static void retain(Object object) { clRetain##Suffix(object); }    \
+#define CLATTN_HANDLE_TRAITS(Object, Suffix)                          \
+  template <>                                                         \
+  struct HandleTraits<Object> {                                       \
+    static void retain(Object object) { clRetain##Suffix(object); }   \
     static void release(Object object) { clRelease##Suffix(object); } \
   };
 CLATTN_HANDLE_TRAITS(cl_context, Context)

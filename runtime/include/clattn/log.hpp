@@ -8,7 +8,7 @@ namespace clattn {
 
 enum class LogLevel { info, warning };
 
-// May be called from any thread that uses the engine, one call at a time or several at once.
+// May be called from any thread that uses the engine, also from several at once. Must not throw.
 using LogCallback = std::function<void(LogLevel, const std::string&)>;
 
 }  // namespace clattn
