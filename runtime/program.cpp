@@ -28,6 +28,17 @@ std::string options_of(const ProgramRequest& request) {
   return options;
 }
 
+// Where each file begins in the source, for compilers that don't heed #line (NVIDIA's).
+std::string lines_of(const ProgramRequest& request) {
+  std::string text;
+  std::int64_t line = 1;
+  for (const SourceFile& file : request.files) {
+    text += fmt::format("{}{} from line {}", text.empty() ? "" : ", ", file.name, line);
+    line += 2 + std::count(file.text.begin(), file.text.end(), '\n');
+  }
+  return text;
+}
+
 // #line makes the compiler name the file that a message is about.
 std::string source_of(const ProgramRequest& request) {
   std::string source;
@@ -104,10 +115,12 @@ Program ProgramStore::build_from_source(const ProgramRequest& request, const std
   check(status, "clCreateProgramWithSource");
   status = clBuildProgram(program.get(), 1, &device_.id, options.c_str(), nullptr, nullptr);
   if (status != CL_SUCCESS) {
-    throw Error(ErrorCategory::build_failure,
-                fmt::format("building {} failed with {} on device {}, driver {}, options {}\n{}",
-                            request.label, status_name(status), facts.name, facts.driver_version,
-                            options, build_log(program.get(), device_.id)));
+    throw Error(
+        ErrorCategory::build_failure,
+        fmt::format("building {} failed with {} on device {}, driver {}, options {}, source "
+                    "{}\n{}",
+                    request.label, status_name(status), facts.name, facts.driver_version, options,
+                    lines_of(request), build_log(program.get(), device_.id)));
   }
   return program;
 }

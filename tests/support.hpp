@@ -92,13 +92,12 @@ inline std::int64_t uniform(Random& random, std::int64_t low, std::int64_t high)
 
 // `body` must throw an Error of `category` whose message holds every one of `parts`.
 template <typename Body>
-void expect_error(ErrorCategory category, std::initializer_list<std::string_view> parts,
-                  Body&& body) {
+void expect_error(ErrorCategory category, const std::vector<std::string>& parts, Body&& body) {
   try {
     body();
   } catch (const Error& error) {
     EXPECT_STREQ(to_string(error.category()), to_string(category)) << error.what();
-    for (std::string_view part : parts) {
+    for (const std::string& part : parts) {
       EXPECT_NE(std::string_view(error.what()).find(part), std::string_view::npos)
           << "no '" << part << "' in: " << error.what();
     }

@@ -13,12 +13,14 @@ std::int64_t clamp_end(std::int64_t end, const Extent& extent) {
 
 }  // namespace
 
-bool Band::allows(const Point& point) const {
+bool BandMask::allows(const Point& point, const Extent& extent) const {
+  const auto [first, last] = band(extent);
   const std::int64_t difference = point.key - point.query;
   return (!first || difference >= *first) && (!last || difference <= *last);
 }
 
-std::string Band::expression(ExpressionWriter& writer, const Extent& extent) const {
+std::string BandMask::expression(ExpressionWriter& writer, const Extent& extent) const {
+  const auto [first, last] = band(extent);
   std::string text;
   if (first) text += "key - query >= " + writer.integer(clamp_end(*first, extent));
   if (first && last) text += " && ";
@@ -26,8 +28,9 @@ std::string Band::expression(ExpressionWriter& writer, const Extent& extent) con
   return text.empty() ? "1" : text;
 }
 
-Coverage Band::classify(const Range& queries, const Range& keys) const {
+Coverage BandMask::classify(const Range& queries, const Range& keys, const Extent& extent) const {
   if (queries.empty() || keys.empty()) return Coverage::none;
+  const auto [first, last] = band(extent);
   const std::int64_t smallest = keys.begin - (queries.end - 1);
   const std::int64_t largest = (keys.end - 1) - queries.begin;
   if ((first && largest < *first) || (last && smallest > *last)) return Coverage::none;
@@ -35,15 +38,14 @@ Coverage Band::classify(const Range& queries, const Range& keys) const {
   return Coverage::some;
 }
 
-Range Band::reach(const Range& queries, const Extent& extent) const {
+Range BandMask::reach(const Range& queries, const Extent& extent) const {
   if (queries.empty()) return {};
-  const std::int64_t begin =
-      first ? std::clamp<std::int64_t>(queries.begin + clamp_end(*first, extent), 0, extent.key_len)
-            : 0;
-  const std::int64_t end =
-      last ? std::clamp<std::int64_t>(queries.end + clamp_end(*last, extent), 0, extent.key_len)
-           : extent.key_len;
-  return {begin, std::max(begin, end)};
+  const auto [first, last] = band(extent);
+  const auto key = [&](std::int64_t position, std::int64_t end) {
+    return std::clamp<std::int64_t>(position + clamp_end(end, extent), 0, extent.key_len);
+  };
+  const std::int64_t begin = first ? key(queries.begin, *first) : 0;
+  return {begin, std::max(begin, last ? key(queries.end, *last) : extent.key_len)};
 }
 
 }  // namespace clattn

@@ -6,29 +6,17 @@
 namespace clattn {
 namespace {
 
-class Causal final : public MaskNode {
+class Causal final : public BandMask {
  public:
   explicit Causal(CausalAlign align) : align_(align) {}
 
-  bool allows(const Point& point, const Extent& extent) const override {
-    return band(extent).allows(point);
-  }
-  std::string expression(ExpressionWriter& writer, const Extent& extent) const override {
-    return band(extent).expression(writer, extent);
-  }
-  Coverage classify(const Range& queries, const Range& keys, const Extent& extent) const override {
-    return band(extent).classify(queries, keys);
-  }
-  Range reach(const Range& queries, const Extent& extent) const override {
-    return band(extent).reach(queries, extent);
-  }
   std::string to_json() const override {
     return align_ == CausalAlign::bottom_right ? R"({"causal":{"align":"bottom_right"}})"
                                                : R"({"causal":{"align":"top_left"}})";
   }
 
  private:
-  Band band(const Extent& extent) const {
+  Band band(const Extent& extent) const override {
     return {std::nullopt,
             align_ == CausalAlign::bottom_right ? extent.key_len - extent.query_len : 0};
   }

@@ -10,23 +10,11 @@
 namespace clattn {
 namespace {
 
-class Window final : public MaskNode {
+class Window final : public BandMask {
  public:
   Window(std::optional<std::int64_t> left, std::optional<std::int64_t> right)
       : left_(left), right_(right) {}
 
-  bool allows(const Point& point, const Extent& extent) const override {
-    return band(extent).allows(point);
-  }
-  std::string expression(ExpressionWriter& writer, const Extent& extent) const override {
-    return band(extent).expression(writer, extent);
-  }
-  Coverage classify(const Range& queries, const Range& keys, const Extent& extent) const override {
-    return band(extent).classify(queries, keys);
-  }
-  Range reach(const Range& queries, const Extent& extent) const override {
-    return band(extent).reach(queries, extent);
-  }
   std::string to_json() const override {
     const auto end = [](const char* name, const std::optional<std::int64_t>& value) {
       return value ? fmt::format("\"{}\":{}", name, *value) : fmt::format("\"{}\":null", name);
@@ -35,7 +23,7 @@ class Window final : public MaskNode {
   }
 
  private:
-  Band band(const Extent& extent) const {
+  Band band(const Extent& extent) const override {
     const std::int64_t offset = extent.key_len - extent.query_len;
     Band band;
     // Ends are at most a length away from the diagonal, which keeps the sums far from overflow.

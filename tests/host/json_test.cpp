@@ -9,7 +9,7 @@ namespace {
 
 using test::expect_error;
 
-void expect_refused(std::string_view text, std::initializer_list<std::string_view> parts) {
+void expect_refused(std::string_view text, const std::vector<std::string>& parts) {
   SCOPED_TRACE(std::string(text));
   expect_error(ErrorCategory::invalid_argument, parts, [&] { problem_from_json(text); });
 }

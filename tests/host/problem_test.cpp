@@ -23,7 +23,7 @@ Problem good() {
 }
 
 template <typename Change>
-void expect_refused(std::initializer_list<std::string_view> parts, Change&& change) {
+void expect_refused(const std::vector<std::string>& parts, Change&& change) {
   Problem problem = good();
   change(problem);
   expect_error(ErrorCategory::invalid_argument, parts, [&] { validate(problem); });

@@ -70,7 +70,7 @@ TEST(SelectDevice, ByPartOfPlatformOrNameWithoutRegardToCase) {
 }
 
 TEST(SelectDevice, NoMatchListsTheDevices) {
-  for (std::string_view selector : {"Radeon", "4", "-1", "1x"}) {
+  for (const std::string& selector : std::vector<std::string>{"Radeon", "4", "-1", "1x"}) {
     expect_error(ErrorCategory::invalid_argument,
                  {selector, "0: Portable Computing Language / pthread-Xeon (cpu)",
                   "1: Little GPUs / Tiny 10 (gpu)", "3: Boards / CPU-like board (accelerator)"},

@@ -52,11 +52,15 @@ TEST(ProgramStore, ABuildFailureCarriesEverything) {
                                     {{"first.cl", "int fine;\nint one = undeclared_one;"},
                                      {"folder/second.cl", "\n\nint two = undeclared_two;"}},
                                     {{"SOME_MACRO", 12}}};
-    expect_error(
-        ErrorCategory::build_failure,
-        {"family config-7", device.facts.name, device.facts.driver_version, "-cl-std=CL1.2",
-         "-DSOME_MACRO=12", "undeclared_one", "undeclared_two", "first.cl:2", "folder/second.cl:3"},
-        [&] { store.get(request); });
+    std::vector<std::string> parts = {
+        "family config-7", device.facts.name,      device.facts.driver_version,    "-cl-std=CL1.2",
+        "-DSOME_MACRO=12", "first.cl from line 1", "folder/second.cl from line 4", "undeclared_one",
+        "undeclared_two"};
+    // NVIDIA's compiler counts the lines of the whole source.
+    if (device.facts.compute_capability == 0) {
+      parts.insert(parts.end(), {"first.cl:2", "folder/second.cl:3"});
+    }
+    expect_error(ErrorCategory::build_failure, parts, [&] { store.get(request); });
   });
 }
 
