@@ -86,7 +86,7 @@ class Report {
     const bool launched = row.seconds > 0;
     fmt::print("{:<7} {:<9} {:>8} {:>9} {:>8} {:>9.2e} {:>9.2e} {:>9.2e} {:>9}  {}\n",
                pass ? "pass" : "FAIL", row.plan.family.empty() ? "(file)" : row.plan.family,
-               fmt::format("{}x{}", row.plan.query_tile, row.plan.key_tile),
+               launched ? fmt::format("{}x{}", row.plan.query_tile, row.plan.key_tile) : "-",
                launched ? format_duration(row.seconds) : "-",
                launched ? fmt::format("{:.1f}", row.plan.flops / row.seconds * 1e-9) : "-",
                output.max_error, output.limit, output.relative_error,
