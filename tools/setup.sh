@@ -11,14 +11,14 @@ die() {
 }
 
 # Each package with something that shows that it is not needed: a command or a header that is there
-# by other means, or OCL_ICD_VENDORS with OpenCL implementations of the user's choice.
+# by other means, or any OpenCL implementation.
 # shellcheck disable=SC2034  # used by the scripts that source this one
 build_packages=(
   cmake:command:cmake
   ninja-build:command:ninja
   g++:command:c++
   ocl-icd-opencl-dev:header:CL/cl.h
-  pocl-opencl-icd:variable:OCL_ICD_VENDORS
+  pocl-opencl-icd:icd:
   libfmt-dev:header:fmt/format.h
   nlohmann-json3-dev:header:nlohmann/json.hpp
   libeigen3-dev:header:eigen3/Eigen/Core
@@ -39,7 +39,10 @@ is_there() {
   local prefix
   case $1 in
     command) command -v "$2" >/dev/null ;;
-    variable) [ -n "${!2:-}" ] ;;
+    icd)
+      [ -n "${OCL_ICD_VENDORS:-}${OCL_ICD_FILENAMES:-}" ] ||
+        compgen -G '/etc/OpenCL/vendors/*.icd' >/dev/null
+      ;;
     python) python3 -c "import $2" 2>/dev/null ;;
     header)
       for prefix in /usr /usr/local ${CMAKE_PREFIX_PATH:+${CMAKE_PREFIX_PATH//:/ }}; do

@@ -150,10 +150,12 @@ std::vector<CheckCase> full_suite() {
       add(shape(type, mask, 130, 31, kDims[i]), thin);
     }
   }
-  // No queries, no keys, and many tiles with far more queries than keys (rows that see nothing).
+  // No queries, no keys, many tiles with far more queries than keys (rows that see nothing), and
+  // the edges of the largest tiles.
   for (const std::size_t i : {kDense, kCausal, kWindow}) {
     constexpr std::pair<std::int64_t, std::int64_t> kExtremes[] = {
-        {0, 33}, {33, 0}, {0, 0}, {700, 150}, {150, 700}, {1, 1000}, {1000, 1}};
+        {0, 33},   {33, 0},   {0, 0},    {700, 150}, {150, 700}, {1, 1000},
+        {1000, 1}, {191, 63}, {192, 64}, {193, 65},  {383, 130}, {385, 200}};
     for (const auto& [query_len, key_len] : kExtremes) {
       add(shape(kDataTypes[thin_data_type(i)], masks[i], query_len, key_len, {64, 64}), true);
     }
