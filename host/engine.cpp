@@ -42,6 +42,23 @@ clattn_view view_of(const Problem& problem, Role role) {
   return {0, strides.batch, strides.head, strides.token};
 }
 
+// All but the offsets, which each launch brings.
+clattn_arguments make_arguments(const Problem& problem,
+                                const std::vector<std::int32_t>& mask_values) {
+  clattn_arguments arguments = {};
+  arguments.query = view_of(problem, Role::query);
+  arguments.key = view_of(problem, Role::key);
+  arguments.value = view_of(problem, Role::value);
+  arguments.output = view_of(problem, Role::output);
+  arguments.heads = static_cast<clattn_int32>(problem.heads);
+  arguments.kv_heads = static_cast<clattn_int32>(problem.kv_heads);
+  arguments.query_len = static_cast<clattn_int32>(problem.query_len);
+  arguments.key_len = static_cast<clattn_int32>(problem.key_len);
+  arguments.scale_log2 = problem.effective_scale() * 1.44269504088896341f;
+  std::copy(mask_values.begin(), mask_values.end(), arguments.mask_values);
+  return arguments;
+}
+
 template <typename Element>
 Memory upload(const Context& context, const std::vector<Element>& elements) {
   const Element none{};  // an OpenCL buffer cannot be empty
@@ -196,17 +213,7 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   plan->spans = upload(state_->context, schedule.spans);
   plan->report.device_memory_bytes = static_cast<std::int64_t>(
       schedule.rows.size() * sizeof(clattn_row) + schedule.spans.size() * sizeof(clattn_span));
-  clattn_arguments& arguments = plan->arguments;
-  arguments.query = view_of(problem, Role::query);
-  arguments.key = view_of(problem, Role::key);
-  arguments.value = view_of(problem, Role::value);
-  arguments.output = view_of(problem, Role::output);
-  arguments.heads = static_cast<clattn_int32>(problem.heads);
-  arguments.kv_heads = static_cast<clattn_int32>(problem.kv_heads);
-  arguments.query_len = static_cast<clattn_int32>(problem.query_len);
-  arguments.key_len = static_cast<clattn_int32>(problem.key_len);
-  arguments.scale_log2 = problem.effective_scale() * 1.44269504088896341f;
-  std::copy(decision.mask_values.begin(), decision.mask_values.end(), arguments.mask_values);
+  plan->arguments = make_arguments(problem, decision.mask_values);
   const cl_mem rows = plan->rows.get();
   const cl_mem spans = plan->spans.get();
   set_argument(plan->kernel.get(), 6, sizeof rows, &rows);
@@ -281,6 +288,11 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
   arguments.output.offset = tensors.output.offset;
   arguments.lse_offset = tensors.lse.offset;
   const cl_mem lse = problem.lse ? tensors.lse.buffer : nullptr;
+  Launch launch;
+  if (plan.engine->trace) {
+    const PlanReport report = this->report();
+    launch = {"attention", report.family + " " + report.config, report.flops, report.bytes};
+  }
   {
     const std::lock_guard lock(plan.launch_mutex);
     cl_kernel kernel = plan.kernel.get();
@@ -295,12 +307,7 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
           "clEnqueueNDRangeKernel");
   }
   auto event = Event::adopt(raw);
-  if (plan.engine->trace) {
-    const PlanReport report = this->report();
-    plan.engine->trace->record(
-        queue, event,
-        {"attention", report.family + " " + report.config, report.flops, report.bytes});
-  }
+  if (plan.engine->trace) plan.engine->trace->record(queue, event, std::move(launch));
   return event;
 }
 

@@ -28,6 +28,10 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   const std::vector<Command> commands = {add_info(app), add_run(app), add_check(app),
                                          add_explain(app), add_bench(app)};
+  // CLI11 would only say that a subcommand is required.
+  if (argc > 1 && argv[1][0] != '-' && !app.get_subcommand_no_throw(argv[1])) {
+    return bad_use(fmt::format("unknown subcommand '{}' (see 'clattn --help')", argv[1]));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,7 +1,8 @@
 // NumPy's .npy files, strictly: versions 1.0 to 3.0, C order, little-endian, exactly as many bytes
 // as the shape needs; everything else is an error that names the file and the value. Element types
 // are f32 ('<f4'), f16 ('<f2') and bf16, which NumPy does not know: ml_dtypes saves it as '<V2',
-// and so do we; NumPy turns that into '|V2' when it reads and saves it again.
+// and so do we; NumPy turns that into '|V2' when it reads and saves it again. The one reader that
+// Debian packages, xtensor's (0.24), has no f16 and reads a truncated file as if it ended in zeros.
 #pragma once
 
 #include <clattn/problem.hpp>
