@@ -21,7 +21,7 @@ for subcommand in run check explain bench; do
 done
 expect 0 'clattn ' "$tool" --version
 expect 2 'clattn: ' "$tool"
-expect 2 'clattn: ' "$tool" paint
+expect 2 "unknown subcommand 'paint'" "$tool" paint
 expect 2 '--colour' "$tool" info --colour
 expect 2 '--out is required' "$tool" run --q a --k b --v c
 expect 2 '--k' "$tool" check --q a

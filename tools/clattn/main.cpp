@@ -4,6 +4,7 @@
 #include <clattn/version.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -29,7 +30,9 @@ int run(int argc, char** argv) {
   const std::vector<Command> commands = {add_info(app), add_run(app), add_check(app),
                                          add_explain(app), add_bench(app)};
   // CLI11 would only say that a subcommand is required.
-  if (argc > 1 && argv[1][0] != '-' && !app.get_subcommand_no_throw(argv[1])) {
+  if (argc > 1 && argv[1][0] != '-' && std::ranges::none_of(commands, [&](const Command& command) {
+        return command.app->get_name() == argv[1];
+      })) {
     return bad_use(fmt::format("unknown subcommand '{}' (see 'clattn --help')", argv[1]));
   }
   try {
