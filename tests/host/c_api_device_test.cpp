@@ -17,32 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "tests/host/c_api_support.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
 
-void expect_invalid(clattn_status status, const std::string& part) {
-  EXPECT_EQ(status, CLATTN_STATUS_INVALID_ARGUMENT) << clattn_last_error();
-  EXPECT_NE(std::string(clattn_last_error()).find(part), std::string::npos)
-      << "'" << clattn_last_error() << "' does not say '" << part << "'";
-}
-
-void expect_success(clattn_status status) {
-  EXPECT_EQ(status, CLATTN_STATUS_SUCCESS) << clattn_last_error();
-}
-
-std::string take(char* text) {
-  const std::string copy = text ? text : "(null)";
-  clattn_string_free(text);
-  return copy;
-}
-
-template <typename Struct>
-Struct sized() {
-  Struct value{};
-  value.struct_size = sizeof value;
-  return value;
-}
+using namespace clattn::test;
 
 // A path that no other test process uses.
 fs::path temporary(const std::string& name) {

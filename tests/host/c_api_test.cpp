@@ -15,37 +15,13 @@
 #include <thread>
 #include <vector>
 
+#include "tests/host/c_api_support.hpp"
+
 extern "C" int clattn_c_program(void);
 
 namespace {
 
-// The status of a call that must fail, held with the part of the message that must be there.
-void expect_failure(clattn_status status, clattn_status expected, const std::string& part) {
-  EXPECT_EQ(status, expected) << clattn_status_name(status) << ": " << clattn_last_error();
-  EXPECT_NE(std::string(clattn_last_error()).find(part), std::string::npos)
-      << "'" << clattn_last_error() << "' does not say '" << part << "'";
-}
-
-void expect_invalid(clattn_status status, const std::string& part) {
-  expect_failure(status, CLATTN_STATUS_INVALID_ARGUMENT, part);
-}
-
-void expect_success(clattn_status status) {
-  EXPECT_EQ(status, CLATTN_STATUS_SUCCESS) << clattn_last_error();
-}
-
-std::string take(char* text) {
-  const std::string copy = text ? text : "(null)";
-  clattn_string_free(text);
-  return copy;
-}
-
-template <typename Struct>
-Struct sized() {
-  Struct value{};
-  value.struct_size = sizeof value;
-  return value;
-}
+using namespace clattn::test;
 
 clattn_problem small_problem() {
   clattn_problem problem;
