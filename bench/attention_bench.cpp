@@ -56,22 +56,23 @@ Problem square_problem(std::int64_t heads, std::int64_t length, Mask mask,
 class Case {
  public:
   Case(const Launcher& launcher, const Problem& problem)
-      : plan_(launcher.engine().plan(problem)),
-        tensors_(launcher, random_inputs(problem, kSeed), poisoned_result(problem)) {
-    HostResult result = poisoned_result(problem);
+      : Case(launcher, problem, random_inputs(problem, kSeed), poisoned_result(problem)) {}
+
+  double seconds() const { return tensors_.run(plan_); }
+  double flops() const { return plan_.report().flops; }
+  PlanReport report() const { return plan_.report(); }
+
+ private:
+  Case(const Launcher& launcher, const Problem& problem, const HostInputs& inputs,
+       HostResult result)
+      : plan_(launcher.engine().plan(problem)), tensors_(launcher, inputs, result) {
     tensors_.run(plan_);
     tensors_.read(result);
-    const auto failures =
-        check_rows(problem, random_inputs(problem, kSeed), result, plan_.report().query_tile);
+    const auto failures = check_rows(problem, inputs, result, plan_.report().query_tile);
     if (failures.empty()) return;
     throw Error(ErrorCategory::device_failure, "not timed, for it is wrong: " + failures.front());
   }
 
-  double seconds() const { return tensors_.run(plan_); }
-  double flops() const { return static_cast<double>(plan_.report().flops); }
-  const PlanReport report() const { return plan_.report(); }
-
- private:
   Plan plan_;
   DeviceTensors tensors_;
 };

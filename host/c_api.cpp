@@ -19,6 +19,7 @@ namespace {
 using namespace clattn::c_api;
 using clattn::Error;
 using clattn::ErrorCategory;
+using clattn::invalid;
 
 // The message of the last failure. `message` points into `text`, or to static text where even that
 // could not be allocated.

@@ -21,6 +21,8 @@
 #include <utility>
 #include <vector>
 
+#include "host/invalid.hpp"
+
 namespace clattn::c_api {
 
 // A counted reference to a C++ object, which starts with the creator's one reference.
@@ -61,11 +63,6 @@ struct clattn_plan : clattn::c_api::Shared<clattn::Plan> {
 };
 
 namespace clattn::c_api {
-
-template <typename... Values>
-[[noreturn]] void invalid(fmt::format_string<Values...> text, Values&&... values) {
-  throw Error(ErrorCategory::invalid_argument, fmt::format(text, std::forward<Values>(values)...));
-}
 
 inline void require(const void* pointer, const char* name) {
   if (!pointer) invalid("{} is null", name);

@@ -5,17 +5,13 @@
 #include <clattn/engine.hpp>
 #include <cmath>
 
+#include "host/invalid.hpp"
 #include "host/planning/plan_state.hpp"
 #include "runtime/rates.hpp"
 #include "runtime/status.hpp"
 
 namespace clattn {
 namespace {
-
-template <typename... Values>
-[[noreturn]] void invalid(fmt::format_string<Values...> text, Values&&... values) {
-  throw Error(ErrorCategory::invalid_argument, fmt::format(text, std::forward<Values>(values)...));
-}
 
 Context make_context(const Device& device) {
   const cl_context_properties properties[] = {

@@ -3,22 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <clattn/error.hpp>
 #include <clattn/problem.hpp>
 #include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "host/invalid.hpp"
+
 namespace clattn {
 namespace {
 
 using nlohmann::json;
-
-template <typename... Values>
-[[noreturn]] void invalid(fmt::format_string<Values...> text, Values&&... values) {
-  throw Error(ErrorCategory::invalid_argument, fmt::format(text, std::forward<Values>(values)...));
-}
 
 // Levenshtein's edit distance.
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -2,19 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <clattn/error.hpp>
 #include <clattn/problem.hpp>
 #include <cmath>
 #include <tuple>
 #include <vector>
 
+#include "host/invalid.hpp"
+
 namespace clattn {
 namespace {
-
-template <typename... Values>
-[[noreturn]] void invalid(fmt::format_string<Values...> text, Values&&... values) {
-  throw Error(ErrorCategory::invalid_argument, fmt::format(text, std::forward<Values>(values)...));
-}
 
 void check_count(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value < low) invalid("{} is {}, but must be at least {}", name, value, low);

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <clattn/error.hpp>
 #include <clattn/mask.hpp>
 
+#include "host/invalid.hpp"
 #include "host/masks/band.hpp"
 
 namespace clattn {
@@ -41,8 +41,7 @@ class Window final : public BandMask {
 Mask window_mask(std::optional<std::int64_t> left, std::optional<std::int64_t> right) {
   for (const auto& [name, end] : {std::pair("left", left), std::pair("right", right)}) {
     if (end && *end < 0) {
-      throw Error(ErrorCategory::invalid_argument,
-                  fmt::format("window {} is {}, but must be 0 or more", name, *end));
+      invalid("window {} is {}, but must be 0 or more", name, *end);
     }
   }
   return std::make_shared<Window>(left, right);

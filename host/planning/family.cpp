@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <clattn/engine.hpp>
-#include <clattn/error.hpp>
+
+#include "host/invalid.hpp"
 
 namespace clattn {
 
@@ -18,9 +19,7 @@ Decision decide(const Problem& problem, const DeviceFacts& facts, const std::str
   validate(problem);
   const std::vector<std::string> names = family_names();
   if (!wanted.empty() && std::find(names.begin(), names.end(), wanted) == names.end()) {
-    throw Error(
-        ErrorCategory::invalid_argument,
-        fmt::format("family \"{}\" is unknown; known are {}", wanted, fmt::join(names, ", ")));
+    invalid("family \"{}\" is unknown; known are {}", wanted, fmt::join(names, ", "));
   }
   Decision decision;
   ExpressionWriter writer;
@@ -61,7 +60,7 @@ std::string family_rejection(const std::string& name, const DeviceFacts& facts) 
     if (family->name() != name) continue;
     return facts.compiler ? family->rejection(facts) : "the device has no OpenCL C compiler";
   }
-  throw Error(ErrorCategory::invalid_argument, fmt::format("family \"{}\" is unknown", name));
+  invalid("family \"{}\" is unknown", name);
 }
 
 }  // namespace clattn

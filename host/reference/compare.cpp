@@ -1,17 +1,16 @@
-#include <fmt/format.h>
 
-#include <clattn/error.hpp>
 #include <clattn/reference.hpp>
 #include <cmath>
+
+#include "host/invalid.hpp"
 
 namespace clattn {
 
 Comparison compare(std::span<const double> actual, std::span<const double> exact,
                    std::span<const double> plain, double absolute) {
   if (actual.size() != exact.size() || plain.size() != exact.size()) {
-    throw Error(ErrorCategory::invalid_argument,
-                fmt::format("cannot compare {} elements with {} exact and {} plain ones",
-                            actual.size(), exact.size(), plain.size()));
+    invalid("cannot compare {} elements with {} exact and {} plain ones", actual.size(),
+            exact.size(), plain.size());
   }
   Comparison result;
   double plain_error = 0;

@@ -1,16 +1,16 @@
 // Naive attention, one query row at a time: all scores of the row, the mask pair by pair, softmax,
 // weighted sum. Threads share out the (batch, head) pairs and blocks of rows.
-#include <fmt/format.h>
 
 #include <Eigen/Core>
 #include <atomic>
-#include <clattn/error.hpp>
 #include <clattn/reference.hpp>
 #include <cmath>
 #include <exception>
 #include <limits>
 #include <mutex>
 #include <thread>
+
+#include "host/invalid.hpp"
 
 namespace clattn {
 namespace {
@@ -100,9 +100,8 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
     const auto needed =
         static_cast<std::size_t>(tensor_shape(problem, role).span()) * size_of(problem.data_type);
     if (data.size() < needed) {
-      throw Error(ErrorCategory::invalid_argument,
-                  fmt::format("the {} tensor has {} bytes, but its strides need {}",
-                              to_string(role), data.size(), needed));
+      invalid("the {} tensor has {} bytes, but its strides need {}", to_string(role), data.size(),
+              needed);
     }
   }
 
