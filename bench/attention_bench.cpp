@@ -8,8 +8,6 @@
 #include <unistd.h>
 
 #include <Eigen/Core>
-#include <algorithm>
-#include <chrono>
 #include <clattn/engine.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -21,61 +19,11 @@
 #include <thread>
 #include <vector>
 
+#include "bench_case.hpp"
 #include "clattn/launch.hpp"
-#include "clattn/tensors.hpp"
-#include "clattn/verify.hpp"
 
 namespace clattn::tool {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr std::uint64_t kSeed = 1;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + values.size() / 2);
-  return values[values.size() / 2];
-}
-
-Problem square_problem(std::int64_t heads, std::int64_t length, Mask mask,
-                       DataType type = DataType::f32) {
-  Problem problem;
-  problem.data_type = type;
-  problem.heads = problem.kv_heads = heads;
-  problem.query_len = problem.key_len = length;
-  problem.head_dim = problem.value_dim = 64;
-  problem.mask = std::move(mask);
-  return problem;
-}
-
-// A problem that is ready to be timed.
-class Case {
- public:
-  Case(const Launcher& launcher, const Problem& problem)
-      : Case(launcher, problem, random_inputs(problem, kSeed), poisoned_result(problem)) {}
-
-  double seconds() const { return tensors_.run(plan_); }
-  double flops() const { return plan_.report().flops; }
-  PlanReport report() const { return plan_.report(); }
-
- private:
-  Case(const Launcher& launcher, const Problem& problem, const HostInputs& inputs,
-       HostResult result)
-      : plan_(launcher.engine().plan(problem)), tensors_(launcher, inputs, result) {
-    tensors_.run(plan_);
-    tensors_.read(result);
-    const auto failures = check_rows(problem, inputs, result, plan_.report().query_tile);
-    if (failures.empty()) return;
-    throw Error(ErrorCategory::device_failure, "not timed, for it is wrong: " + failures.front());
-  }
-
-  Plan plan_;
-  DeviceTensors tensors_;
-};
 
 class Sgemm {
  public:
@@ -95,17 +43,6 @@ class Sgemm {
   Eigen::MatrixXf b_ = Eigen::MatrixXf::Random(kSize, kSize);
   Eigen::MatrixXf product_ = Eigen::MatrixXf::Zero(kSize, kSize);
 };
-
-enum class Sense { at_least, at_most };
-
-void print_line(const std::string& what, double value, Sense sense, double target,
-                const std::string& unit, const std::string& details) {
-  const bool holds = sense == Sense::at_least ? value >= target : value <= target;
-  fmt::print("{:<52} {:>8.3g}{:<4} {} {:>5.3g}{:<4} {:<5} {}\n", what, value, unit,
-             sense == Sense::at_least ? ">=" : "<=", target, unit, holds ? "holds" : "FAILS",
-             details);
-  std::fflush(stdout);
-}
 
 void bench_rates(const Launcher& launcher) {
   const std::int64_t heads = 8, length = 2048;

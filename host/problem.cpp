@@ -69,6 +69,19 @@ void check_strides(const Problem& problem, Role role) {
   }
 }
 
+void check_blocks(const Problem& problem) {
+  const BlockShape& shape = *problem.blocks;
+  check_count("blocks q_block", shape.query_block, 1, Problem::kMaxLength);
+  check_count("blocks k_block", shape.key_block, 1, Problem::kMaxLength);
+  check_count("blocks capacity", shape.capacity, 0, shape.key_blocks(problem.extent()));
+  if (shape.batch != 1 && shape.batch != problem.batch) {
+    invalid("blocks batch is {}, but must be 1 or the problem's, {}", shape.batch, problem.batch);
+  }
+  if (shape.heads != 1 && shape.heads != problem.heads) {
+    invalid("blocks heads is {}, but must be 1 or the problem's, {}", shape.heads, problem.heads);
+  }
+}
+
 }  // namespace
 
 const char* to_string(DataType type) {
@@ -156,6 +169,19 @@ void validate(const Problem& problem) {
   for (Role role : {Role::query, Role::key, Role::value, Role::output}) {
     check_strides(problem, role);
   }
+  problem.mask->validate(problem.extent(), problem.batch, problem.heads);
+  for (const Score& score : problem.scores) {
+    if (!score) invalid("a score modifier is null");
+    score->validate(problem.extent(), problem.batch, problem.heads);
+  }
+  if (!problem.sink_logits.empty() &&
+      static_cast<std::int64_t>(problem.sink_logits.size()) != problem.heads) {
+    invalid("there are {} sink logits, but {} heads", problem.sink_logits.size(), problem.heads);
+  }
+  for (float logit : problem.sink_logits) {
+    if (!std::isfinite(logit)) invalid("a sink logit is {}, but must be finite", logit);
+  }
+  if (problem.blocks) check_blocks(problem);
 }
 
 }  // namespace clattn

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <clattn/blocks.hpp>
 #include <clattn/engine.hpp>
 #include <clattn/error.hpp>
 #include <clattn/log.hpp>
@@ -202,32 +204,232 @@ inline std::vector<std::byte> random_elements(Random& random, DataType type, std
   return result;
 }
 
-// Any mask of the library, with ends that are small, larger than the extent, or huge.
-inline Mask random_mask(Random& random, const Extent& extent) {
-  const auto end = [&]() -> std::optional<std::int64_t> {
-    switch (uniform(random, 0, 5)) {
+// Draws masks. What a mask is made of comes from one generator and its numbers from another, so
+// that many masks can be drawn that are one OpenCL program. Numbers are small, larger than the
+// extent, or huge.
+class MaskMaker {
+ public:
+  MaskMaker(Random& shape, Random& numbers, std::int64_t batch, std::int64_t heads)
+      : shape_(shape), numbers_(numbers), batch_(batch), heads_(heads) {}
+
+  // Any mask, with others inside of it down to `depth`. If it is not `alone`, it must be valid over
+  // larger extents, too.
+  Mask any(const Extent& extent, int depth, bool alone = true) {
+    const std::int64_t kind = uniform(shape_, 0, depth > 0 ? 10 : 4);
+    if (!alone && (kind == 3 || kind == 9 || kind == 10)) return closed_form(extent);
+    switch (kind) {
+      case 3:
+        return whole_blocks(extent);
+      case 4:
+        return uniform(shape_, 0, 1) ? random_blocks(extent) : user_written();
+      case 5:
+        return per_head(extent, depth, alone);
+      case 6:
+        return all_of_mask(parts(uniform(shape_, 0, 3), extent, depth, alone));
+      case 7:
+        return any_of_mask(parts(uniform(shape_, 0, 3), extent, depth, alone));
+      case 8:
+        return not_mask(any(extent, depth - 1, alone));
+      case 9:
+        return documents(extent, depth);
+      case 10:
+        return block_lists(extent, depth);
+      default:
+        return closed_form(extent);
+    }
+  }
+
+  // A mask that classifies exactly.
+  Mask closed_form(const Extent& extent) {
+    const std::int64_t length = extent.query_len + extent.key_len;
+    switch (uniform(shape_, 0, 8)) {
+      case 0:
+        return dense_mask();
+      case 1:
+        return causal_mask(CausalAlign::bottom_right);
+      case 2:
+        return causal_mask(CausalAlign::top_left);
+      case 3:
+        return prefix_mask(number(0, length));
+      case 4:
+        return sink_mask(number(0, length));
+      case 5: {
+        const auto left = end(length), right = end(length);
+        return dilated_window_mask(left, right, number(1, 4));
+      }
+      case 6:
+        return global_mask(tokens(extent.key_len));
+      default: {
+        const auto left = end(length), right = end(length);
+        return window_mask(left, right);
+      }
+    }
+  }
+
+ private:
+  std::int64_t number(std::int64_t low, std::int64_t high) {
+    switch (uniform(numbers_, 0, 9)) {
+      case 0:
+        return std::int64_t{1} << 40;
+      case 1:
+        return std::numeric_limits<std::int64_t>::max();
+      default:
+        return uniform(numbers_, low, high);
+    }
+  }
+
+  std::optional<std::int64_t> end(std::int64_t length) {
+    switch (uniform(shape_, 0, 3)) {
       case 0:
         return std::nullopt;
       case 1:
         return 0;
-      case 2:
-        return std::int64_t{1} << 40;
-      case 3:
-        return std::numeric_limits<std::int64_t>::max();
       default:
-        return uniform(random, 0, extent.query_len + extent.key_len);
+        return number(1, length + 1);
     }
-  };
-  switch (uniform(random, 0, 5)) {
-    case 0:
-      return dense_mask();
-    case 1:
-      return causal_mask(CausalAlign::bottom_right);
-    case 2:
-      return causal_mask(CausalAlign::top_left);
-    default:
-      return window_mask(end(), end());
   }
+
+  std::vector<std::int64_t> tokens(std::int64_t key_len) {
+    std::vector<std::int64_t> result;
+    for (std::int64_t i = uniform(numbers_, 0, 5); i > 0 && key_len > 0; --i) {
+      const std::int64_t token = uniform(numbers_, 0, key_len - 1);
+      if (std::find(result.begin(), result.end(), token) == result.end()) result.push_back(token);
+    }
+    return result;
+  }
+
+  std::vector<Mask> parts(std::int64_t count, const Extent& extent, int depth, bool alone) {
+    std::vector<Mask> result;
+    while (count-- > 0) result.push_back(any(extent, depth - 1, alone));
+    return result;
+  }
+
+  // At most 8 or so blocks of either length, for some masks keep what they know of each.
+  std::int64_t block(std::int64_t length) {
+    return std::max<std::int64_t>(length / uniform(numbers_, 1, 7), 1);
+  }
+
+  Mask random_blocks(const Extent& extent) {
+    const std::int64_t query_block = block(extent.query_len), key_block = block(extent.key_len);
+    return random_blocks_mask(query_block, key_block, number(0, 4),
+                              static_cast<std::uint32_t>(numbers_()));
+  }
+
+  // Dimensions are the problem's or 1.
+  BlockShape block_shape(const Extent& extent) {
+    const std::int64_t batch = uniform(shape_, 0, 1) ? batch_ : 1;
+    const std::int64_t heads = uniform(shape_, 0, 1) ? heads_ : 1;
+    const std::int64_t query_block = block(extent.query_len);
+    return {query_block, block(extent.key_len), batch, heads, 0};
+  }
+
+  Mask whole_blocks(const Extent& extent) {
+    const BlockShape shape = block_shape(extent);
+    const std::int64_t query_blocks = shape.query_blocks(extent);
+    const std::int64_t key_blocks = shape.key_blocks(extent);
+    std::vector<std::uint8_t> kept(
+        static_cast<std::size_t>(shape.batch * shape.heads * query_blocks * key_blocks));
+    for (std::uint8_t& block : kept) block = uniform(numbers_, 0, 1) != 0;
+    if (!kept.empty()) kept.front() = 1;  // for a mask of no blocks is another program
+    return blocks_mask(shape, query_blocks, key_blocks, std::move(kept));
+  }
+
+  Mask block_lists(const Extent& extent, int depth) {
+    BlockLists lists;
+    lists.shape = block_shape(extent);
+    const std::int64_t slices = lists.shape.batch * lists.shape.heads;
+    const std::int64_t key_blocks = lists.shape.key_blocks(extent);
+    const bool has_full = uniform(shape_, 0, 2) != 0;
+    for (std::int64_t row = 0; row < slices * lists.shape.query_blocks(extent); ++row) {
+      std::vector<std::int32_t> partial, full;
+      for (std::int64_t j = 0; j < key_blocks; ++j) {
+        const std::int64_t kind = row == 0 && j < 2 ? j : uniform(numbers_, 0, 2);
+        if (kind == 0) partial.push_back(static_cast<std::int32_t>(j));
+        if (kind == 1) full.push_back(static_cast<std::int32_t>(j));
+      }
+      const auto add = [&](std::vector<std::int32_t>& list, auto& counts, auto& indices) {
+        counts.push_back(static_cast<std::int32_t>(list.size()));
+        list.resize(static_cast<std::size_t>(key_blocks), -1);
+        indices.insert(indices.end(), list.begin(), list.end());
+      };
+      add(partial, lists.partial_count, lists.partial_index);
+      if (has_full) add(full, lists.full_count, lists.full_index);
+    }
+    if (uniform(shape_, 0, 2) == 0) {
+      lists.key_lengths.resize(static_cast<std::size_t>(slices * key_blocks));
+      for (std::int32_t& length : lists.key_lengths) {
+        length = static_cast<std::int32_t>(uniform(numbers_, 0, lists.shape.key_block));
+      }
+    }
+    return block_lists_mask(std::move(lists), extent, any(extent, depth - 1));
+  }
+
+  // In integers alone, so that the host and a device agree at all lengths. Batch and head are named
+  // only where there are several.
+  Mask user_written() {
+    const auto written = [&](std::string text, const char* scalar) {
+      return expression_mask(
+          {std::move(text), {}, {{scalar, static_cast<std::int32_t>(uniform(numbers_, 0, 20))}}});
+    };
+    switch (uniform(shape_, 0, 2)) {
+      case 0:
+        return written(
+            std::string(heads_ > 1 ? "head > 1 || " : "") + "(key & bits) == (query & bits)",
+            "bits");
+      case 1:
+        return written(
+            std::string(batch_ > 1 ? "batch == 0 ? key % 3 == 1 : " : "") + "key - query >= low",
+            "low");
+      default: {
+        Buffer colors{"colors", ElementType::u8, 7, {}};
+        for (int i = 0; i < 7; ++i) colors.values.push_back(std::byte(uniform(numbers_, 0, 3)));
+        return expression_mask({"colors[key % 5] <= colors[query % 7]",
+                                {std::make_shared<const Buffer>(std::move(colors))},
+                                {}});
+      }
+    }
+  }
+
+  // Up to 3 different masks; the first heads have one each.
+  Mask per_head(const Extent& extent, int depth, bool alone) {
+    std::vector<Mask> masks =
+        parts(uniform(shape_, 1, std::min<std::int64_t>(heads_, 3)), extent, depth, alone);
+    const auto last = static_cast<std::int64_t>(masks.size()) - 1;
+    while (static_cast<std::int64_t>(masks.size()) < heads_) {
+      masks.push_back(masks[static_cast<std::size_t>(uniform(numbers_, 0, last))]);
+    }
+    return per_head_mask(std::move(masks));
+  }
+
+  // Documents of all lengths, 0 included; or of equal ones, where those inside may be packed again.
+  Mask documents(const Extent& extent, int depth) {
+    const bool equal = uniform(shape_, 0, 1) == 0;
+    std::int64_t count = uniform(numbers_, 1, 20);
+    while (equal && (extent.query_len % count != 0 || extent.key_len % count != 0)) --count;
+    const auto lengths = [&](std::int64_t total) {
+      std::vector<std::int64_t> offsets = {0, total};
+      for (std::int64_t i = 1; i < count; ++i) {
+        offsets.push_back(equal ? total / count * i : uniform(numbers_, 0, total));
+      }
+      std::sort(offsets.begin(), offsets.end());
+      return lengths_from_offsets(offsets);
+    };
+    DocumentLengths of{lengths(extent.query_len), lengths(extent.key_len)};
+    const Extent smallest{*std::min_element(of.queries.begin(), of.queries.end()),
+                          *std::min_element(of.keys.begin(), of.keys.end())};
+    return documents_mask(std::move(of), any(smallest, depth - 1, equal));
+  }
+
+  Random& shape_;
+  Random& numbers_;
+  std::int64_t batch_;
+  std::int64_t heads_;
+};
+
+// Any mask of the library, with others inside of it down to `depth`.
+inline Mask random_mask(Random& random, const Extent& extent, int depth = 0, std::int64_t batch = 1,
+                        std::int64_t heads = 1) {
+  return MaskMaker(random, random, batch, heads).any(extent, depth);
 }
 
 }  // namespace clattn::test

@@ -24,6 +24,8 @@ build_packages=(
   libeigen3-dev:header:eigen3/Eigen/Core
   libxxhash-dev:header:xxhash.h
   libcli11-dev:header:CLI/CLI.hpp
+  libpng-dev:header:png.h
+  libstb-dev:header:stb/stb_easy_font.h
 )
 # shellcheck disable=SC2034
 test_packages=(

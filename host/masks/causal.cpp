@@ -8,7 +8,8 @@ namespace {
 
 class Causal final : public BandMask {
  public:
-  explicit Causal(CausalAlign align) : align_(align) {}
+  explicit Causal(CausalAlign align)
+      : BandMask(std::nullopt, 0, align == CausalAlign::bottom_right), align_(align) {}
 
   std::string to_json() const override {
     return align_ == CausalAlign::bottom_right ? R"({"causal":{"align":"bottom_right"}})"
@@ -16,11 +17,6 @@ class Causal final : public BandMask {
   }
 
  private:
-  Band band(const Extent& extent) const override {
-    return {std::nullopt,
-            align_ == CausalAlign::bottom_right ? extent.key_len - extent.query_len : 0};
-  }
-
   CausalAlign align_;
 };
 

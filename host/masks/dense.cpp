@@ -7,11 +7,13 @@ namespace {
 class Dense final : public MaskNode {
  public:
   bool allows(const Point&, const Extent&) const override { return true; }
-  std::string expression(ExpressionWriter&, const Extent&) const override { return "1"; }
-  Coverage classify(const Range&, const Range&, const Extent&) const override {
+  std::string expression(ExpressionWriter&) const override { return "1"; }
+  Coverage classify(const Slice&, const Range&, const Range&, const Extent&) const override {
     return Coverage::all;
   }
-  Range reach(const Range&, const Extent& extent) const override { return {0, extent.key_len}; }
+  Range reach(const Slice&, const Range&, const Extent& extent) const override {
+    return {0, extent.key_len};
+  }
   std::string to_json() const override { return "{}"; }
 };
 

@@ -1,58 +1,64 @@
-#include <fmt/format.h>
-
-#include <clattn/error.hpp>
 #include <clattn/mask.hpp>
-#include <limits>
-
-#include "kernels_cl/common/arguments.h"
 
 namespace clattn {
 namespace {
 
 // Halves the longer side until a rectangle is wholly visible or wholly not: only rectangles that
 // the mask's boundary crosses are split.
-std::int64_t count(const MaskNode& mask, const Extent& extent, const Range& queries,
-                   const Range& keys) {
-  if (queries.empty() || keys.empty()) return 0;
-  switch (mask.classify(queries, keys, extent)) {
-    case Coverage::none:
-      return 0;
-    case Coverage::all:
-      return queries.size() * keys.size();
-    case Coverage::some:
-      break;
+class Counter {
+ public:
+  Counter(const MaskNode& mask, const Slice& slice, const Extent& extent, std::int64_t& budget)
+      : mask_(mask), slice_(slice), extent_(extent), budget_(budget) {}
+
+  std::int64_t count(const Range& queries, const Range& keys) {
+    if (queries.empty() || keys.empty() || budget_ < 0) return 0;
+    switch (mask_.classify(slice_, queries, keys, extent_)) {
+      case Coverage::none:
+        return 0;
+      case Coverage::all:
+        return queries.size() * keys.size();
+      case Coverage::some:
+        --budget_;
+        break;
+    }
+    if (queries.size() == 1 && keys.size() == 1) {
+      return mask_.allows({slice_.batch, slice_.head, queries.begin, keys.begin}, extent_);
+    }
+    if (queries.size() >= keys.size()) {
+      const std::int64_t middle = queries.begin + queries.size() / 2;
+      return count({queries.begin, middle}, keys) + count({middle, queries.end}, keys);
+    }
+    const std::int64_t middle = keys.begin + keys.size() / 2;
+    return count(queries, {keys.begin, middle}) + count(queries, {middle, keys.end});
   }
-  if (queries.size() == 1 && keys.size() == 1) {
-    return mask.allows({0, 0, queries.begin, keys.begin}, extent);
-  }
-  if (queries.size() >= keys.size()) {
-    const std::int64_t middle = queries.begin + queries.size() / 2;
-    return count(mask, extent, {queries.begin, middle}, keys) +
-           count(mask, extent, {middle, queries.end}, keys);
-  }
-  const std::int64_t middle = keys.begin + keys.size() / 2;
-  return count(mask, extent, queries, {keys.begin, middle}) +
-         count(mask, extent, queries, {middle, keys.end});
-}
+
+ private:
+  const MaskNode& mask_;
+  const Slice& slice_;
+  const Extent& extent_;
+  std::int64_t& budget_;
+};
 
 }  // namespace
 
-std::string ExpressionWriter::integer(std::int64_t value) {
-  if (value < std::numeric_limits<std::int32_t>::min() ||
-      value > std::numeric_limits<std::int32_t>::max()) {
-    throw Error(ErrorCategory::unsupported,
-                fmt::format("mask parameter {} does not fit 32 bits", value));
-  }
-  if (values_.size() == CLATTN_MASK_VALUES) {
-    throw Error(ErrorCategory::unsupported,
-                fmt::format("the mask has more than {} parameters", CLATTN_MASK_VALUES));
-  }
-  values_.push_back(static_cast<std::int32_t>(value));
-  return fmt::format("MASK_VALUE({})", values_.size() - 1);
+std::optional<Band> MaskNode::band(const Slice&, const Range&, const Range&, const Extent&) const {
+  return std::nullopt;
 }
 
-std::int64_t count_visible_pairs(const MaskNode& mask, const Extent& extent) {
-  return count(mask, extent, {0, extent.query_len}, {0, extent.key_len});
+void MaskNode::validate(const Extent&, std::int64_t, std::int64_t) const {}
+
+std::optional<std::int64_t> count_visible_pairs(const MaskNode& mask, const Slice& slice,
+                                                const Extent& extent, std::int64_t budget) {
+  return count_visible_pairs(mask, slice, {0, extent.query_len}, {0, extent.key_len}, extent,
+                             budget);
+}
+
+std::optional<std::int64_t> count_visible_pairs(const MaskNode& mask, const Slice& slice,
+                                                const Range& queries, const Range& keys,
+                                                const Extent& extent, std::int64_t& budget) {
+  const std::int64_t pairs = Counter(mask, slice, extent, budget).count(queries, keys);
+  if (budget < 0) return std::nullopt;
+  return pairs;
 }
 
 }  // namespace clattn

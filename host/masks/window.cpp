@@ -1,7 +1,6 @@
 // Sliding window: a query sees the keys from `left` before its own position to `right` behind it.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <clattn/mask.hpp>
 
 #include "host/invalid.hpp"
@@ -13,7 +12,7 @@ namespace {
 class Window final : public BandMask {
  public:
   Window(std::optional<std::int64_t> left, std::optional<std::int64_t> right)
-      : left_(left), right_(right) {}
+      : BandMask(left ? std::optional(-*left) : left, right, true), left_(left), right_(right) {}
 
   std::string to_json() const override {
     const auto end = [](const char* name, const std::optional<std::int64_t>& value) {
@@ -23,15 +22,6 @@ class Window final : public BandMask {
   }
 
  private:
-  Band band(const Extent& extent) const override {
-    const std::int64_t offset = extent.key_len - extent.query_len;
-    Band band;
-    // Ends are at most a length away from the diagonal, which keeps the sums far from overflow.
-    if (left_) band.first = offset - std::min(*left_, extent.query_len + extent.key_len);
-    if (right_) band.last = offset + std::min(*right_, extent.query_len + extent.key_len);
-    return band;
-  }
-
   std::optional<std::int64_t> left_;
   std::optional<std::int64_t> right_;
 };

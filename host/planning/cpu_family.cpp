@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "host/planning/family.hpp"
 
@@ -22,6 +23,7 @@ struct CpuConfig {
 
   std::int64_t panel() const { return vector_width * query_vectors; }
   std::int64_t query_tile() const { return panel() * query_panels; }
+  Tile tile() const { return {query_tile(), key_tile, panel()}; }
   std::int64_t private_bytes(const Problem& problem) const {
     const std::int64_t dims = problem.head_dim + problem.value_dim;
     return 4 * (query_tile() * (dims + 2) + key_tile * (dims + panel()));
@@ -39,7 +41,7 @@ struct CpuConfig {
   }
 };
 
-CpuConfig choose_config(const Problem& problem, const DeviceFacts& facts) {
+CpuConfig choose_dense_config(const Problem& problem, const DeviceFacts& facts) {
   CpuConfig config;
   // 32 registers of 16 floats, or 16 registers of 8 or 4: the accumulators leave a few free.
   config.vector_width = facts.native_float_width >= 16 ? 16 : facts.native_float_width >= 8 ? 8 : 4;
@@ -64,6 +66,32 @@ CpuConfig choose_config(const Problem& problem, const DeviceFacts& facts) {
   return config;  // one panel and 16 keys fit for every legal dimension
 }
 
+// Blocks and documents are best met by rows of their size.
+CpuConfig choose_config(const Problem& problem, const DeviceFacts& facts) {
+  const CpuConfig largest = choose_dense_config(problem, facts);
+  if (!has_seams(problem) || largest.vector_width == 4) return largest;
+  // Measured, dense attention of 64 dimensions: smaller panels are slower a lane, and packing a key
+  // costs as much as 8 lanes take for it. Panels that a tile's mask hides are not computed.
+  constexpr double kVectorSpeed[] = {0, 0.80, 0.93, 1.0};
+  constexpr double kPackingLanes = 8;
+  CpuConfig best = largest;
+  double least = std::numeric_limits<double>::infinity();
+  for (std::int64_t vectors = largest.query_vectors; vectors >= 1; --vectors) {
+    for (std::int64_t panels = largest.query_panels; panels >= 1; panels /= 2) {
+      CpuConfig config = largest;
+      config.query_vectors = vectors;
+      config.query_panels = panels;
+      const Tile panel{config.panel(), config.key_tile, config.panel()};
+      const double cost = tile_cost(problem, panel).pairs / kVectorSpeed[vectors] +
+                          tile_cost(problem, config.tile()).keys * kPackingLanes;
+      if (cost >= least) continue;
+      least = cost;
+      best = config;
+    }
+  }
+  return best;
+}
+
 class CpuFamily final : public Family {
  public:
   std::string name() const override { return "cpu"; }
@@ -80,7 +108,8 @@ class CpuFamily final : public Family {
     choice.id = config.id();
     choice.defines = config.defines();
     choice.files = {"cpu/attention.cl"};
-    choice.tile = {config.query_tile(), config.key_tile};
+    choice.tile = config.tile();
+    choice.binned = true;
     choice.why = fmt::format("the device is a CPU with vectors of {} floats", config.vector_width);
     return choice;
   }

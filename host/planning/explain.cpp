@@ -8,9 +8,7 @@
 namespace clattn {
 namespace {
 
-double percent(std::int64_t part, std::int64_t whole) {
-  return whole == 0 ? 0.0 : 100.0 * double(part) / double(whole);
-}
+double percent(double part, double whole) { return whole == 0 ? 0.0 : 100.0 * part / whole; }
 
 // "12.3 M" and the like, in powers of 1000.
 std::string quantity(double value) {
@@ -24,7 +22,6 @@ std::string quantity(double value) {
 
 std::string explain(const Problem& problem, const Device& device, const PlanReport& report,
                     const std::optional<DeviceRates>& rates) {
-  const Extent extent = problem.extent();
   std::string text;
   const auto line = [&](const char* name, const std::string& words) {
     text += fmt::format("{:<10}{}\n", name, words);
@@ -39,13 +36,25 @@ std::string explain(const Problem& problem, const Device& device, const PlanRepo
        fmt::format("{} work-groups of {} work-items, {} bytes of local memory each",
                    report.work_groups, report.work_group_size, report.local_memory_bytes));
   line("tiles",
-       fmt::format("{} queries by {} keys; of {} a head, {} are visited ({:.1f}%), {} of "
+       fmt::format("{} queries by {} keys; of {:.0f}, {:.0f} are visited ({:.1f}%), {:.0f} of "
                    "them with the element mask",
                    report.query_tile, report.key_tile, report.tiles_total, report.tiles_visited,
                    percent(report.tiles_visited, report.tiles_total), report.tiles_masked));
-  line("pairs", fmt::format("{} of {} a head are visible ({:.1f}%)", report.visible_pairs,
-                            extent.query_len * extent.key_len,
-                            percent(report.visible_pairs, extent.query_len * extent.key_len)));
+  if (problem.blocks) {
+    line("", "their block lists come at launch: as many count as there could be");
+  }
+  line("balance",
+       fmt::format("{:.0f}% of {} compute units busy, if tiles take the same time: {}",
+                   100 * report.balance, device.facts.compute_units,
+                   problem.blocks ? "unknown before launch" : "heavy rows start first") +
+           (report.parts ? fmt::format("; {} rows are split into {} parts, merged by LSE",
+                                       report.split_rows, report.parts)
+                         : ""));
+  const double all_pairs =
+      double(problem.batch * problem.heads) * double(problem.query_len) * double(problem.key_len);
+  line("pairs", fmt::format("{}{:.0f} of {:.0f} are visible ({:.1f}%)",
+                            report.pairs_counted ? "" : "at most ", report.visible_pairs, all_pairs,
+                            percent(report.visible_pairs, all_pairs)));
   line("work",
        fmt::format("{}FLOP, {}B with every tensor once: {:.4g} FLOP/B", quantity(report.flops),
                    quantity(report.bytes), report.flops / std::max(report.bytes, 1.0)));

@@ -15,6 +15,33 @@ const std::vector<const Family*>& families() {
   return all;
 }
 
+bool has_seams(const Problem& problem) {
+  return problem.blocks || !problem.mask->seams({}, problem.extent()).empty();
+}
+
+TileCost tile_cost(const Problem& problem, const Tile& tile) {
+  TileCost cost;
+  const auto add = [&](std::int64_t queries, double keys) {
+    cost.keys += keys;
+    cost.pairs += double((queries + tile.granule - 1) / tile.granule * tile.granule) * keys;
+  };
+  if (problem.blocks) {
+    const std::int64_t block = problem.blocks->query_block;
+    for (std::int64_t begin = 0; begin < block; begin += tile.queries) {
+      add(std::min(tile.queries, block - begin), 1);
+    }
+    return cost;
+  }
+  const Schedule schedule = make_schedule(*problem.mask, problem.extent(), 1, 1, tile, 1);
+  for (const clattn_row& row : schedule.rows) {
+    for (clattn_int32 s = row.span_begin; s < row.span_end; ++s) {
+      const clattn_span& span = schedule.spans[s];
+      add(row.query_end - row.query_begin, double(span.key_end - span.key_begin));
+    }
+  }
+  return cost;
+}
+
 Decision decide(const Problem& problem, const DeviceFacts& facts, const std::string& wanted) {
   validate(problem);
   const std::vector<std::string> names = family_names();
@@ -22,9 +49,7 @@ Decision decide(const Problem& problem, const DeviceFacts& facts, const std::str
     invalid("family \"{}\" is unknown; known are {}", wanted, fmt::join(names, ", "));
   }
   Decision decision;
-  ExpressionWriter writer;
-  decision.mask_expression = problem.mask->expression(writer, problem.extent());
-  decision.mask_values = writer.values();
+  decision.hooks = make_hooks(problem);
   for (const Family* family : families()) {
     std::string reason;
     if (!facts.compiler) {

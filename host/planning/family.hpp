@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/planning/hooks.hpp"
 #include "host/planning/schedule.hpp"
 
 namespace clattn {
@@ -19,9 +20,10 @@ namespace clattn {
 struct KernelChoice {
   std::string id;                                             // readable, unique in the family
   std::vector<std::pair<std::string, std::int64_t>> defines;  // in a fixed order
-  std::vector<std::string> files;                             // of kernels_cl, behind the mask
+  std::vector<std::string> files;                             // of kernels_cl, behind the hooks
   Tile tile;
   std::int64_t work_group_size = 1;     // work-items of one row
+  bool binned = false;                  // a work-group takes several rows
   std::int64_t local_memory_bytes = 0;  // of one work-group
   std::string why;
 };
@@ -46,14 +48,24 @@ const std::vector<const Family*>& families();
 const Family& cpu_family();
 const Family& portable_family();
 
+// Whether rows of tiles have natural places to begin, so that the size of the tile matters.
+bool has_seams(const Problem& problem);
+// What a tile makes of the problem's seams, in the first slice: keys that its rows walk, and pairs
+// that they compute, where a row counts as many queries as its granules hold. For comparing tiles
+// of one problem.
+struct TileCost {
+  double keys = 0;
+  double pairs = 0;
+};
+TileCost tile_cost(const Problem& problem, const Tile& tile);
+
 // The planner's decision: pure.
 struct Decision {
   const Family* family = nullptr;  // null: nothing fits, see `rejected`
   // Where nothing fits: device_limit if some family would run on the device, else unsupported.
   ErrorCategory category = ErrorCategory::unsupported;
   KernelChoice choice;
-  std::string mask_expression;
-  std::vector<std::int32_t> mask_values;
+  Hooks hooks;
   std::vector<std::string> rejected;  // "family: reason"
 };
 

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "host/planning/family.hpp"
+#include "host/planning/launch.hpp"
 #include "kernels_cl/common/arguments.h"
 #include "runtime/program.hpp"
 #include "runtime/trace.hpp"
@@ -29,19 +30,53 @@ struct Engine::State {
 struct Plan::State {
   std::shared_ptr<Engine::State> engine;
   Problem problem;
-  PlanReport report;  // but for the visible pairs and FLOPs
+  PlanReport report;         // but for the counted pairs and FLOPs
+  double pairs_visited = 0;  // what counts where the pairs can't be counted
   mutable std::once_flag visible_pairs_once;
-  mutable std::int64_t visible_pairs = 0;
+  mutable std::optional<double> visible_pairs;
 
   // Absent where there is nothing to write.
-  Kernel kernel;
-  Memory rows;
-  Memory spans;
-  clattn_arguments arguments = {};  // all but the offsets
+  Kernel attention;
   std::size_t global[2] = {0, 0};
   std::size_t local[2] = {1, 1};
+  clattn_arguments arguments = {};  // all but the offsets
+  std::vector<Memory> memory;       // of the kernels' fixed arguments
+  HookMemory hooks;
+  cl_uint attention_hooks = 0;  // its first argument in the attention kernel
+  // Absent where no row is split.
+  Kernel merge;
+  std::size_t merge_global[3] = {0, 0, 0};
+
   mutable std::mutex launch_mutex;
+  mutable Event last_merge;  // the workspace is free behind it
+  mutable Queue last_queue;  // that it is of
 };
+
+// Arguments of the kernels, in order. Behind the walk's come the tables and buffers of the hooks.
+enum AttentionArgument : cl_uint {
+  kArguments,
+  kQuery,
+  kKey,
+  kValue,
+  kOutput,
+  kLse,
+  kPartOutputs,
+  kPartLse,
+  kWalk,  // rows, spans and bins, or the six buffers of BlockListBuffers
+};
+enum MergeArgument : cl_uint {
+  kMergeArguments,
+  kMerges,
+  kMergeCount,
+  kMergePartOutputs,
+  kMergePartLse,
+  kMergeOutput,
+  kMergeLse,
+  kMergeHooks,
+};
+
+// The programs of a plan.
+ProgramRequest attention_program(const Problem& problem, const Decision& decision);
 
 std::string explain(const Problem& problem, const Device& device, const PlanReport& report,
                     const std::optional<DeviceRates>& rates);

@@ -1,5 +1,5 @@
-// Naive attention, one query row at a time: all scores of the row, the mask pair by pair, softmax,
-// weighted sum. Threads share out the (batch, head) pairs and blocks of rows.
+// Naive attention, one query row at a time: all scores of the row, mask and score modifiers pair by
+// pair, softmax, weighted sum. Threads share out the (batch, head) pairs and blocks of rows.
 
 #include <Eigen/Core>
 #include <atomic>
@@ -8,6 +8,7 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "host/invalid.hpp"
@@ -20,18 +21,24 @@ using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::R
 
 template <typename Scalar>
 RowMatrix<Scalar> load_head(const Problem& problem, Role role, std::span<const std::byte> data,
-                            std::int64_t batch, std::int64_t head, const Range& tokens) {
+                            std::int64_t batch, std::int64_t head,
+                            std::span<const std::int64_t> tokens) {
   const TensorShape shape = tensor_shape(problem, role);
   RowMatrix<Scalar> matrix(tokens.size(), shape.dim);
-  for (std::int64_t token = tokens.begin; token < tokens.end; ++token) {
-    const std::int64_t row =
-        batch * shape.strides.batch + head * shape.strides.head + token * shape.strides.token;
+  for (std::size_t row = 0; row < tokens.size(); ++row) {
+    const std::int64_t begin =
+        batch * shape.strides.batch + head * shape.strides.head + tokens[row] * shape.strides.token;
     for (std::int64_t d = 0; d < shape.dim; ++d) {
-      matrix(token - tokens.begin, d) =
-          static_cast<Scalar>(load_element(problem.data_type, data.data(), row + d));
+      matrix(row, d) = static_cast<Scalar>(load_element(problem.data_type, data.data(), begin + d));
     }
   }
   return matrix;
+}
+
+std::vector<std::int64_t> all_tokens(std::int64_t count) {
+  std::vector<std::int64_t> tokens(static_cast<std::size_t>(count));
+  std::iota(tokens.begin(), tokens.end(), std::int64_t{0});
+  return tokens;
 }
 
 double rounded(DataType type, double value) {
@@ -40,33 +47,40 @@ double rounded(DataType type, double value) {
   return load_element(type, element, 0);
 }
 
-// One block of query rows of one (batch, head). With Scalar = float this is the plain low-precision
-// evaluation: probabilities and output are rounded to the storage type.
+// Queries of one (batch, head), and the first of their rows in the result. With Scalar = float this
+// is the plain low-precision evaluation: probabilities and output are rounded to the storage type.
 template <typename Scalar>
 void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_t batch,
-                 std::int64_t head, const Range& rows, ReferenceResult& result) {
+                 std::int64_t head, std::span<const std::int64_t> queries, std::int64_t first_row,
+                 ReferenceResult& result) {
   constexpr bool exact = std::is_same_v<Scalar, double>;
   constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
   const std::int64_t kv_head = head / (problem.heads / problem.kv_heads);
-  const Range keys{0, problem.key_len};
-  const auto query = load_head<Scalar>(problem, Role::query, tensors.query, batch, head, rows);
+  const std::vector<std::int64_t> keys = all_tokens(problem.key_len);
+  const auto query = load_head<Scalar>(problem, Role::query, tensors.query, batch, head, queries);
   const auto key = load_head<Scalar>(problem, Role::key, tensors.key, batch, kv_head, keys);
   const auto value = load_head<Scalar>(problem, Role::value, tensors.value, batch, kv_head, keys);
   const auto scale = static_cast<Scalar>(problem.effective_scale());
 
-  for (std::int64_t i = rows.begin; i < rows.end; ++i) {
-    Eigen::Matrix<Scalar, Eigen::Dynamic, 1> scores =
-        scale * (key * query.row(i - rows.begin).transpose());
+  for (std::size_t q = 0; q < queries.size(); ++q) {
+    const std::int64_t i = queries[q];
+    Eigen::Matrix<Scalar, Eigen::Dynamic, 1> scores = scale * (key * query.row(q).transpose());
     // A hidden key takes no part at all, whatever its score or value: not even a NaN of it.
     std::vector<std::int64_t> visible;
-    Scalar maximum = -kInfinity;
+    const bool sink = !problem.sink_logits.empty();
+    const Scalar sink_logit = sink ? problem.sink_logits[head] : -kInfinity;
+    Scalar maximum = sink_logit;
     for (std::int64_t j = 0; j < problem.key_len; ++j) {
-      if (!problem.mask->allows({batch, head, i, j}, problem.extent())) continue;
+      const Point point{batch, head, i, j};
+      if (!problem.mask->allows(point, problem.extent())) continue;
       visible.push_back(j);
+      for (const Score& modifier : problem.scores) {
+        scores[j] = static_cast<Scalar>(modifier->apply(scores[j], point, problem.extent()));
+      }
       if (!(scores[j] <= maximum)) maximum = scores[j];
     }
     if (maximum == -kInfinity) maximum = 0;
-    Scalar sum = 0;
+    Scalar sum = sink ? std::exp(sink_logit - maximum) : 0;
     for (std::int64_t j : visible) {
       scores[j] = std::exp(scores[j] - maximum);
       sum += scores[j];
@@ -79,7 +93,7 @@ void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_
       if (!exact) weight = static_cast<Scalar>(rounded(problem.data_type, weight));
       output += weight * value.row(j).transpose();
     }
-    const std::int64_t row = (batch * problem.heads + head) * problem.query_len + i;
+    const std::int64_t row = first_row + static_cast<std::int64_t>(q);
     for (std::int64_t d = 0; d < problem.value_dim; ++d) {
       result.output[row * problem.value_dim + d] =
           exact ? output[d] : rounded(problem.data_type, output[d]);
@@ -91,9 +105,14 @@ void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_
 }  // namespace
 
 ReferenceResult reference_attention(const Problem& problem, const HostTensors& tensors,
-                                    ReferencePrecision precision,
-                                    const ReferenceProgress& progress) {
+                                    ReferencePrecision precision, const ReferenceProgress& progress,
+                                    std::span<const std::int64_t> queries) {
   validate(problem);
+  if (problem.blocks) {
+    invalid(
+        "the block lists of this problem come at launch: the reference needs them as a mask "
+        "(block_lists_mask)");
+  }
   const std::pair<Role, std::span<const std::byte>> inputs[] = {
       {Role::query, tensors.query}, {Role::key, tensors.key}, {Role::value, tensors.value}};
   for (const auto& [role, data] : inputs) {
@@ -105,14 +124,23 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
     }
   }
 
+  for (std::int64_t query : queries) {
+    if (query < 0 || query >= problem.query_len) {
+      invalid("query {} is not below q_len {}", query, problem.query_len);
+    }
+  }
+  const std::vector<std::int64_t> all = all_tokens(queries.empty() ? problem.query_len : 0);
+  if (queries.empty()) queries = all;
+  const auto count = static_cast<std::int64_t>(queries.size());
+
   ReferenceResult result;
   const std::int64_t heads = problem.batch * problem.heads;
-  const std::int64_t total = heads * problem.query_len;
+  const std::int64_t total = heads * count;
   result.output.resize(static_cast<std::size_t>(total * problem.value_dim));
   result.lse.resize(static_cast<std::size_t>(total));
 
   constexpr std::int64_t kRows = 256;  // a block of rows converts its head's keys anew
-  const std::int64_t blocks = (problem.query_len + kRows - 1) / kRows;
+  const std::int64_t blocks = (count + kRows - 1) / kRows;
   std::atomic<std::int64_t> next = 0;
   std::atomic<bool> stopped = false;
   std::int64_t done = 0;
@@ -122,13 +150,14 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
     for (std::int64_t task; !stopped && (task = next++) < heads * blocks;) {
       const std::int64_t head = task / blocks;
       const std::int64_t begin = task % blocks * kRows;
-      const Range rows{begin, std::min(begin + kRows, problem.query_len)};
+      const auto rows = queries.subspan(begin, std::min(kRows, count - begin));
       const auto attend =
           precision == ReferencePrecision::exact ? attend_rows<double> : attend_rows<float>;
-      attend(problem, tensors, head / problem.heads, head % problem.heads, rows, result);
+      attend(problem, tensors, head / problem.heads, head % problem.heads, rows,
+             head * count + begin, result);
       if (!progress) continue;
       const std::lock_guard lock(mutex);
-      done += rows.size();
+      done += static_cast<std::int64_t>(rows.size());
       if (!progress(done, total)) stopped = true;
     }
   };
@@ -142,8 +171,8 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
     }
   };
   std::vector<std::jthread> threads;
-  const auto count = std::min<std::int64_t>(std::thread::hardware_concurrency(), heads * blocks);
-  for (std::int64_t i = 1; i < count; ++i) threads.emplace_back(work);
+  const auto workers = std::min<std::int64_t>(std::thread::hardware_concurrency(), heads * blocks);
+  for (std::int64_t i = 1; i < workers; ++i) threads.emplace_back(work);
   work();
   threads.clear();
   if (failure) std::rethrow_exception(failure);

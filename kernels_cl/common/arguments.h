@@ -14,8 +14,10 @@ using clattn_int64 = std::int64_t;
 using clattn_int32 = std::int32_t;
 #endif
 
-// Most integer parameters that one mask expression may use.
-#define CLATTN_MASK_VALUES 8
+// Most numbers that the masks and score modifiers of one problem pass as arguments; more of them
+// stand in their tables. Most buffers that they name.
+#define CLATTN_HOOK_VALUES 24
+#define CLATTN_HOOK_BUFFERS 16
 
 typedef struct clattn_view {
   clattn_int64 offset;  // of element [0, 0, 0, 0]
@@ -34,24 +36,58 @@ typedef struct clattn_arguments {
   clattn_int32 kv_heads;  // divides heads; query head h reads key head h / (heads / kv_heads)
   clattn_int32 query_len;
   clattn_int32 key_len;
-  float scale_log2;  // scale * log2(e): scores are kept in base 2
-  clattn_int32 mask_values[CLATTN_MASK_VALUES];
+  // What queries are multiplied by: scale * log2(e), for scores are kept in base 2; or scale, where
+  // score modifiers come between.
+  float query_scale;
+  // Slices (one head of one batch) that a schedule tells apart: each is the problem's number or 1.
+  clattn_int32 schedule_batch;
+  clattn_int32 schedule_heads;
+  clattn_int32 parts;  // of the split rows of one repeat of the schedule
+  clattn_int32 rows;   // of one repeat of the schedule
   clattn_int32 unused;
+  // Of a listed schedule (host/include/clattn/blocks.hpp).
+  clattn_int32 query_block;
+  clattn_int32 key_block;
+  clattn_int32 query_blocks;
+  clattn_int32 key_blocks;
+  clattn_int32 list_capacity;  // entries a row of the indices
+  clattn_int32 list_parts;     // that each row of blocks is split into
+  clattn_int32 values[CLATTN_HOOK_VALUES];
 } clattn_arguments;
 
-// One row of the schedule: a tile of queries and its spans of key tiles. Rows stand in launch
-// order.
+// One row of a computed schedule: at most a tile of queries of one slice, and its spans of keys.
+// Rows stand in launch order. A row is whole, or one of several parts, which are merged by LSE.
 typedef struct clattn_row {
-  clattn_int32 query_tile;
+  clattn_int32 slice;  // batch * schedule_heads + head
+  clattn_int32 query_begin;
+  clattn_int32 query_end;
   clattn_int32 span_begin;
   clattn_int32 span_end;
+  clattn_int32 part;  // where it is kept until it is merged; -1: the row is whole
 } clattn_row;
 
-// Consecutive key tiles [tile_begin, tile_end) that either all need the element mask or all don't.
+// How the pairs of a span are masked.
+#define CLATTN_MASK_NONE 0        // all are visible
+#define CLATTN_MASK_EXPRESSION 1  // by mask_allows
+#define CLATTN_MASK_BAND 2        // visible iff first <= key - query <= last
+
+// Consecutive keys [key_begin, key_end) that are masked in one way, walked in tiles from key_begin
+// on.
 typedef struct clattn_span {
-  clattn_int32 tile_begin;
-  clattn_int32 tile_end;
-  clattn_int32 masked;
+  clattn_int32 key_begin;
+  clattn_int32 key_end;
+  clattn_int32 mask;   // a CLATTN_MASK_
+  clattn_int32 first;  // of a band; else 0, as last
+  clattn_int32 last;
 } clattn_span;
+
+// A row that was split: its parts [part_begin, part_end).
+typedef struct clattn_merge {
+  clattn_int32 slice;
+  clattn_int32 query_begin;
+  clattn_int32 query_end;
+  clattn_int32 part_begin;
+  clattn_int32 part_end;
+} clattn_merge;
 
 #endif  // CLATTN_KERNELS_COMMON_ARGUMENTS_H_

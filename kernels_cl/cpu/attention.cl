@@ -1,13 +1,15 @@
-// Attention for CPU devices: one work-item computes the output of one tile of queries of one
-// (batch, head), and threads come from work-groups. Vectors run over queries, never over keys: a
-// lane is a query. So scores, maxima, sums and outputs are vectors of the same lanes, the softmax
-// needs no horizontal reduction, and in both matrix products the other operand (an element of a key
-// or of a value) is a scalar broadcast to all lanes. Everything is f32 in private memory, packed so
-// that both products read with unit stride: a work-item converts each key tile once and takes it
-// into all of its panels of queries. Queries are transposed on the way in, outputs on the way out.
+// Attention for CPU devices: one work-item computes rows of the schedule, each at most a tile of
+// queries of one (batch, head), and threads come from work-groups. Several rows a work-item, in
+// bins of equal weight, keep implementations busy that hand out work-groups in long runs, as PoCL
+// does. Vectors run over queries, never over keys: a lane is a query. So scores, maxima, sums and
+// outputs are vectors of the same lanes, the softmax needs no horizontal reduction, and in both
+// matrix products the other operand (an element of a key or of a value) is a scalar broadcast to
+// all lanes. Everything is f32 in private memory, packed so that both products read with unit
+// stride: a work-item converts each key tile once and takes it into all of its panels of queries.
+// Queries are transposed on the way in, outputs on the way out.
 //
 // Layouts of a panel, in vectors of queries:
-//   queries[HEAD_DIM][QUERY_VECTORS]   multiplied with scale * log2(e)
+//   queries[HEAD_DIM][QUERY_VECTORS]   multiplied with the scale
 //   scores[KEY_TILE][QUERY_VECTORS]    holds the element mask, then the scores, then the weights
 //   outputs[VALUE_DIM][QUERY_VECTORS]  not yet divided by the sum of weights
 // and, in floats, keys[KEY_TILE][HEAD_DIM] and values[KEY_TILE][VALUE_DIM]. Private memory is
@@ -48,7 +50,7 @@
 #define KEY_BLOCK 8
 #endif
 
-// KEY_TILE: keys of a tile, as the schedule counts them.
+// KEY_TILE: keys of a tile, a step of the walk along a span.
 //   multiples of KEY_BLOCK
 #ifndef KEY_TILE
 #define KEY_TILE 64
@@ -153,34 +155,41 @@ static inline void start_panel(__global const storage_t *source, int stride, int
 
 // Writes the element mask of a panel and a key tile, 0 or -inf, into `scores`. Returns in [*begin,
 // *end), in multiples of KEY_BLOCK, the keys that any query sees; the others cost nothing further.
-static inline void evaluate_mask(const clattn_arguments *arguments, int batch, int head,
+static inline void evaluate_mask(const hooks_t *hooks, const walk_t *walk, const clattn_span *span,
                                  int query_begin, int key_begin, int key_count,
                                  float_vector *scores, int *begin, int *end) {
-  float *mask = (float *)scores;
   *begin = KEY_TILE;
   *end = 0;
   for (int key = 0; key < key_count; ++key) {
+    float *mask = (float *)(scores + key * QUERY_VECTORS);
     int visible = 0;
-    for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
-      // A mask may index its own tables, so it is asked about no query that doesn't exist.
-      const int query = min(query_begin + lane, arguments->query_len - 1);
-      const int allowed = mask_allows(arguments, batch, head, query, key_begin + key) != 0;
-      mask[key * PANEL_QUERIES + lane] = allowed ? 0.0f : -INFINITY;
-      visible |= allowed;
+    if (span->mask == CLATTN_MASK_BAND) {
+      for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
+        const int difference = key_begin + key - query_begin - lane;
+        const int allowed = (difference >= span->first) & (difference <= span->last);
+        mask[lane] = allowed ? 0.0f : -INFINITY;
+        visible |= allowed;
+      }
+    } else {
+      for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
+        // A mask may index its own tables, so it is asked about no query that doesn't exist.
+        const int query = min(query_begin + lane, walk->query_end - 1);
+        const int allowed = mask_allows(hooks, walk->batch, walk->head, query, key_begin + key);
+        mask[lane] = allowed ? 0.0f : -INFINITY;
+        visible |= allowed;
+      }
     }
     if (visible) {
       *begin = min(*begin, key / KEY_BLOCK * KEY_BLOCK);
       *end = (key / KEY_BLOCK + 1) * KEY_BLOCK;
     }
   }
-  for (int i = key_count * PANEL_QUERIES; i < *end * PANEL_QUERIES; ++i) {
-    mask[i] = -INFINITY;
-  }
 }
 
-// Scores of KEY_BLOCK keys, masked by what `scores` holds if `masked`; raises `maximum`.
-static inline void score_block(const float_vector *queries, const float *keys, int masked,
-                               float_vector *scores, float_vector *maximum) {
+// Scores of KEY_BLOCK keys, of which `key_count` exist, masked by what `scores` holds if `masked`;
+// raises `maximum`.
+static inline void score_block(const float_vector *queries, const float *keys, int key_count,
+                               int masked, float_vector *scores, float_vector *maximum) {
   float_vector block[KEY_BLOCK][QUERY_VECTORS] = {{(float_vector)(0.0f)}};
 // One step fills the registers and the pipes already; unrolling further is only code.
 #pragma unroll 1
@@ -197,8 +206,8 @@ static inline void score_block(const float_vector *queries, const float *keys, i
   for (int i = 0; i < KEY_BLOCK; ++i) {
 #pragma unroll
     for (int v = 0; v < QUERY_VECTORS; ++v) {
-      float_vector score = block[i][v];
-      if (masked) {
+      float_vector score = i < key_count ? block[i][v] : (float_vector)(-INFINITY);
+      if (masked && i < key_count) {
         const float_vector mask = scores[i * QUERY_VECTORS + v];
         score = mask < 0.0f ? mask : score;
       }
@@ -207,6 +216,25 @@ static inline void score_block(const float_vector *queries, const float *keys, i
     }
   }
 }
+
+#if SCORE_MODIFIERS
+// Changes the scores of one key and takes them to base 2; hidden ones stay hidden. The score of a
+// lane beyond the last query is that of the last one, whose place it is given.
+static inline void modify_scores(const hooks_t *hooks, const walk_t *walk, int query_begin, int key,
+                                 float_vector *scores, float_vector *maximum) {
+  float *lanes = (float *)scores;
+  for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
+    const int query = min(query_begin + lane, walk->query_end - 1);
+    const float score =
+        modify_score(hooks, lanes[lane], walk->batch, walk->head, query, key) * LOG2_E;
+    lanes[lane] = lanes[lane] == -INFINITY ? -INFINITY : score;
+  }
+#pragma unroll
+  for (int v = 0; v < QUERY_VECTORS; ++v) {
+    maximum[v] = scores[v] > maximum[v] ? scores[v] : maximum[v];
+  }
+}
+#endif
 
 // outputs = outputs * decay + sum over keys of value * weight, for KEY_BLOCK value columns.
 static inline void accumulate_block(const float_vector *weights, const float *values, int key_count,
@@ -231,17 +259,28 @@ static inline void accumulate_block(const float_vector *weights, const float *va
   }
 }
 
-// Takes keys [begin, end) of a packed tile into a panel.
-static inline void attend(const float *keys, const float *values, int begin, int end, int masked,
-                          float_vector *scores, panel_state *panel) {
+// Takes keys [begin, end) of a packed tile, of which those below key_count exist, into a panel.
+static inline void attend(const hooks_t *hooks, const walk_t *walk, int query_begin, int key_begin,
+                          int key_count, const float *keys, const float *values, int begin, int end,
+                          int masked, float_vector *scores, panel_state *panel) {
   float_vector maximum[QUERY_VECTORS], shift[QUERY_VECTORS], decay[QUERY_VECTORS],
       sum[QUERY_VECTORS];
   for (int v = 0; v < QUERY_VECTORS; ++v) {
     maximum[v] = panel->maximum[v];
   }
   for (int key = begin; key < end; key += KEY_BLOCK) {
-    score_block(panel->queries, keys + key * HEAD_DIM, masked, scores + key * QUERY_VECTORS,
-                maximum);
+#if SCORE_MODIFIERS
+    float_vector unmodified[QUERY_VECTORS];
+    for (int v = 0; v < QUERY_VECTORS; ++v) unmodified[v] = (float_vector)(-INFINITY);
+    score_block(panel->queries, keys + key * HEAD_DIM, key_count - key, masked,
+                scores + key * QUERY_VECTORS, unmodified);
+    for (int i = key; i < min(key + KEY_BLOCK, key_count); ++i) {
+      modify_scores(hooks, walk, query_begin, key_begin + i, scores + i * QUERY_VECTORS, maximum);
+    }
+#else
+    score_block(panel->queries, keys + key * HEAD_DIM, key_count - key, masked,
+                scores + key * QUERY_VECTORS, maximum);
+#endif
   }
   for (int v = 0; v < QUERY_VECTORS; ++v) {
     shift[v] = SOFTMAX_SHIFT(maximum[v]);
@@ -266,35 +305,40 @@ static inline void attend(const float *keys, const float *values, int begin, int
   }
 }
 
-// Divides by the sums, transposes back and stores the first `count` queries.
-static inline void finish_panel(const panel_state *panel, int count, int stride,
-                                __global storage_t *output, __global float *lse) {
+// Divides by the sums, transposes back and stores the first `count` queries: as rows of the output,
+// or, if there is `part_output`, as f32 rows of a part. LSE is stored in base e, that of a part in
+// base 2.
+static inline void finish_panel(const panel_state *panel, float sink, int broken, int count,
+                                int stride, __global storage_t *output, __global float *part_output,
+                                __global float *lse) {
   const float *outputs = (const float *)panel->outputs;
   const float *maximum = (const float *)panel->maximum;
   const float *sum = (const float *)panel->sum;
   for (int lane = 0; lane < count; lane += 8) {
-    float inverse[8];
+    float factor[8];
     for (int i = 0; i < 8; ++i) {
-      inverse[i] = SOFTMAX_INVERSE(sum[lane + i]);
+      const softmax_end end = softmax_finish(maximum[lane + i], sum[lane + i], sink);
+      factor[i] = broken ? NAN : end.factor;
+      if (lse && lane + i < count)
+        lse[lane + i] = broken ? NAN : part_output ? end.lse : end.lse * LN_2;
     }
     for (int d = 0; d < VALUE_DIM; d += 8) {
       float8 block[8];
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
-        block[i] = vload8(0, outputs + (d + i) * PANEL_QUERIES + lane) * vload8(0, inverse);
+        block[i] = vload8(0, outputs + (d + i) * PANEL_QUERIES + lane) * vload8(0, factor);
       }
       transpose(block);
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
         if (lane + i < count) {
-          STORE8(block[i], output, (lane + i) * stride + d);
+          if (part_output) {
+            vstore8(block[i], 0, part_output + (lane + i) * VALUE_DIM + d);
+          } else {
+            STORE8(block[i], output, (lane + i) * stride + d);
+          }
         }
       }
-    }
-  }
-  if (lse) {
-    for (int lane = 0; lane < count; ++lane) {
-      lse[lane] = softmax_lse(maximum[lane], sum[lane]);
     }
   }
 }
@@ -302,64 +346,85 @@ static inline void finish_panel(const panel_state *panel, int count, int stride,
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(
     const clattn_arguments arguments, __global const storage_t *query,
     __global const storage_t *key, __global const storage_t *value, __global storage_t *output,
-    __global float *lse, __global const clattn_row *rows, __global const clattn_span *spans) {
-  const clattn_row row = rows[get_group_id(0)];
-  const int batch = get_group_id(1) / arguments.heads;
-  const int head = get_group_id(1) % arguments.heads;
-  const int kv_head = head / (arguments.heads / arguments.kv_heads);
-  const int query_begin = row.query_tile * QUERY_TILE;
-  const int query_count = min(QUERY_TILE, arguments.query_len - query_begin);
-  const int panels = (query_count + PANEL_QUERIES - 1) / PANEL_QUERIES;
-
-  query += arguments.query.offset + batch * arguments.query.batch + head * arguments.query.head +
-           query_begin * arguments.query.token;
-  key += arguments.key.offset + batch * arguments.key.batch + kv_head * arguments.key.head;
-  value += arguments.value.offset + batch * arguments.value.batch + kv_head * arguments.value.head;
-  output += arguments.output.offset + batch * arguments.output.batch +
-            head * arguments.output.head + query_begin * arguments.output.token;
-  if (lse) {
-    lse += arguments.lse_offset + (batch * (long)arguments.heads + head) * arguments.query_len +
-           query_begin;
-  }
-
+    __global float *lse, __global float *part_outputs,
+    __global float *part_lse WALK_PARAMETERS HOOK_PARAMETERS) {
+  const hooks_t hooks = HOOKS(arguments);
+  const walk_source source = WALK_SOURCE;
   panel_state panel_states[QUERY_PANELS];
   float_vector scores[KEY_TILE * QUERY_VECTORS];
   float keys[KEY_TILE * HEAD_DIM] __attribute__((aligned(64)));
   float values[KEY_TILE * VALUE_DIM] __attribute__((aligned(64)));
 
-  for (int p = 0; p < panels; ++p) {
-    const int first = p * PANEL_QUERIES;
-    start_panel(query + first * arguments.query.token, (int)arguments.query.token,
-                min(PANEL_QUERIES, query_count - first), arguments.scale_log2, &panel_states[p]);
-  }
+  int row, end_row, step;
+  walk_rows(&arguments, &source, &row, &end_row, &step);
+  for (; row < end_row; row += step) {
+    walk_t walk;
+    walk_start(&arguments, &source, row, QUERY_TILE, &walk);
+    const int kv_head = walk.head / (arguments.heads / arguments.kv_heads);
+    const int query_count = walk.query_end - walk.query_begin;
+    if (query_count <= 0) continue;
+    const int panels = (query_count + PANEL_QUERIES - 1) / PANEL_QUERIES;
 
-  for (int s = row.span_begin; s < row.span_end; ++s) {
-    const clattn_span span = spans[s];
-    for (int tile = span.tile_begin; tile < span.tile_end; ++tile) {
-      const int key_begin = tile * KEY_TILE;
-      const int key_count = min(KEY_TILE, arguments.key_len - key_begin);
-      pack_rows(key + key_begin * arguments.key.token, (int)arguments.key.token, key_count,
-                HEAD_DIM, keys);
-      pack_rows(value + key_begin * arguments.value.token, (int)arguments.value.token, key_count,
-                VALUE_DIM, values);
-      for (int p = 0; p < panels; ++p) {
-        int begin = 0;
-        int end = KEY_TILE;
-        if (span.masked) {
-          evaluate_mask(&arguments, batch, head, query_begin + p * PANEL_QUERIES, key_begin,
-                        key_count, scores, &begin, &end);
-        }
-        if (begin < end) {
-          attend(keys, values, begin, end, span.masked, scores, &panel_states[p]);
+    __global const storage_t *row_query =
+        query + arguments.query.offset + walk.batch * arguments.query.batch +
+        walk.head * arguments.query.head + walk.query_begin * arguments.query.token;
+    __global const storage_t *row_key = key + arguments.key.offset +
+                                        walk.batch * arguments.key.batch +
+                                        kv_head * arguments.key.head;
+    __global const storage_t *row_value = value + arguments.value.offset +
+                                          walk.batch * arguments.value.batch +
+                                          kv_head * arguments.value.head;
+    __global storage_t *row_output =
+        output + arguments.output.offset + walk.batch * arguments.output.batch +
+        walk.head * arguments.output.head + walk.query_begin * arguments.output.token;
+    __global float *row_part = 0;
+    __global float *row_lse = 0;
+    if (walk.part >= 0) {
+      row_part = part_outputs + (long)walk.part * QUERY_TILE * VALUE_DIM;
+      row_lse = part_lse + (long)walk.part * QUERY_TILE;
+    } else if (lse) {
+      row_lse = lse + arguments.lse_offset +
+                (walk.batch * (long)arguments.heads + walk.head) * arguments.query_len +
+                walk.query_begin;
+    }
+
+    for (int p = 0; p < panels; ++p) {
+      const int first = p * PANEL_QUERIES;
+      start_panel(row_query + first * arguments.query.token, (int)arguments.query.token,
+                  min(PANEL_QUERIES, query_count - first), arguments.query_scale, &panel_states[p]);
+    }
+
+    clattn_span span;
+    while (walk_next(&arguments, &source, &walk, &span)) {
+      for (int key_begin = span.key_begin; key_begin < span.key_end; key_begin += KEY_TILE) {
+        const int key_count = min(KEY_TILE, span.key_end - key_begin);
+        pack_rows(row_key + key_begin * arguments.key.token, (int)arguments.key.token, key_count,
+                  HEAD_DIM, keys);
+        pack_rows(row_value + key_begin * arguments.value.token, (int)arguments.value.token,
+                  key_count, VALUE_DIM, values);
+        for (int p = 0; p < panels; ++p) {
+          const int query_begin = walk.query_begin + p * PANEL_QUERIES;
+          int begin = 0;
+          int end = (key_count + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
+          if (span.mask) {
+            evaluate_mask(&hooks, &walk, &span, query_begin, key_begin, key_count, scores, &begin,
+                          &end);
+          }
+          if (begin < end) {
+            attend(&hooks, &walk, query_begin, key_begin, key_count, keys, values, begin, end,
+                   span.mask, scores, &panel_states[p]);
+          }
         }
       }
     }
-  }
 
-  for (int p = 0; p < panels; ++p) {
-    const int first = p * PANEL_QUERIES;
-    finish_panel(&panel_states[p], min(PANEL_QUERIES, query_count - first),
-                 (int)arguments.output.token, output + first * arguments.output.token,
-                 lse ? lse + first : lse);
+    const float sink = walk.part < 0 ? sink_logit(&hooks, walk.head) : -INFINITY;
+    for (int p = 0; p < panels; ++p) {
+      const int first = p * PANEL_QUERIES;
+      finish_panel(&panel_states[p], sink, walk.broken, min(PANEL_QUERIES, query_count - first),
+                   (int)arguments.output.token, row_output + first * arguments.output.token,
+                   row_part ? row_part + first * VALUE_DIM : row_part,
+                   row_lse ? row_lse + first : row_lse);
+    }
   }
 }

@@ -10,7 +10,7 @@
 // neighbouring rows touch different banks. Loop bounds depend on the schedule's row alone, so that
 // every work-item reaches every barrier.
 //
-// Launch: local size {THREADS_Q * THREADS_K, 1}, global size {rows * local size, batch * heads}.
+// Launch: local size {THREADS_Q * THREADS_K, 1}, global size {rows * local size, repeats}.
 // Local memory, in bytes: 16 * (QUERY_TILE * (HEAD_DIM / 4 + 1)
 //                               + QUERY_TILE * (KEY_TILE / 4 + 1)
 //                               + QUERY_TILE * ceil(THREADS_K / 4)
@@ -191,7 +191,8 @@ static inline void multiply_values(float4 sums[ROWS][COLUMNS], __local const flo
 __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
     const clattn_arguments arguments, __global const storage_t *query,
     __global const storage_t *key, __global const storage_t *value, __global storage_t *output,
-    __global float *lse, __global const clattn_row *rows, __global const clattn_span *spans) {
+    __global float *lse, __global float *part_outputs,
+    __global float *part_lse WALK_PARAMETERS HOOK_PARAMETERS) {
   __local float4 query_tile[QUERY_TILE * QUERY_STRIDE];
   __local float4 chunk[CHUNK_SIZE];  // of keys, then of values
   __local float4 probabilities[QUERY_TILE * PROBABILITY_STRIDE];
@@ -200,11 +201,15 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
   const int item = (int)get_local_id(0);
   const int tk = item % THREADS_K;
   const int tq = item / THREADS_K;
-  const clattn_row row = rows[get_group_id(0)];
-  const int batch = (int)get_group_id(1) / arguments.heads;
-  const int head = (int)get_group_id(1) % arguments.heads;
+  const hooks_t hooks = HOOKS(arguments);
+  const walk_source walk_from = WALK_SOURCE;
+  walk_t walk;
+  walk_start(&arguments, &walk_from, (int)get_group_id(0), QUERY_TILE, &walk);
+  const int batch = walk.batch;
+  const int head = walk.head;
   const int kv_head = head / (arguments.heads / arguments.kv_heads);
-  const int query_begin = row.query_tile * QUERY_TILE;
+  const int query_begin = walk.query_begin;
+  const int query_count = walk.query_end - query_begin;
 
   // Where this work-item reads and writes in the local tiles; further rows and columns follow at
   // constant distances.
@@ -232,9 +237,8 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
             head * arguments.output.head + query_begin * arguments.output.token;
 
   // The scale goes into the queries once instead of into every score.
-  const source_t queries = {query, (int)arguments.query.token, arguments.query_len - query_begin,
-                            HEAD_DIM / 4};
-  load_tile(query_tile, QUERY_TILE, HEAD_DIM / 4, &queries, arguments.scale_log2);
+  const source_t queries = {query, (int)arguments.query.token, query_count, HEAD_DIM / 4};
+  load_tile(query_tile, QUERY_TILE, HEAD_DIM / 4, &queries, arguments.query_scale);
 
   // What lies between THREADS_K and the padded row length must never win a maximum.
   for (int index = item; index < QUERY_TILE * PARTIAL_STRIDE; index += WORK_GROUP) {
@@ -254,10 +258,10 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
     }
   }
 
-  for (int s = row.span_begin; s < row.span_end; ++s) {
-    const clattn_span span = spans[s];
-    for (int tile = span.tile_begin; tile < span.tile_end; ++tile) {
-      const int key_begin = tile * KEY_TILE;
+  clattn_span span;
+  while (walk_next(&arguments, &walk_from, &walk, &span)) {
+    for (int key_begin = span.key_begin; key_begin < span.key_end; key_begin += KEY_TILE) {
+      const int key_count = min(KEY_TILE, span.key_end - key_begin);
       source_t source;
 
       float scores[ROWS][KEYS];
@@ -271,7 +275,7 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
       for (int d = 0; d < HEAD_DIM / 4; d += DEPTH_CHUNK / 4) {
         source.data = key + key_begin * arguments.key.token + 4 * d;
         source.stride = (int)arguments.key.token;
-        source.rows = arguments.key_len - key_begin;
+        source.rows = key_count;
         source.columns = min(DEPTH_CHUNK / 4, HEAD_DIM / 4 - d);
         barrier(CLK_LOCAL_MEM_FENCE);  // the chunk's previous content has been used
         load_tile(chunk, KEY_TILE, DEPTH_CHUNK / 4, &source, 1.0f);
@@ -279,16 +283,24 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
         multiply_keys(scores, my_queries + d, my_keys, source.columns);
       }
 
-      if (span.masked) {
+      if (SCORE_MODIFIERS || span.mask || key_count < KEY_TILE) {
 #pragma unroll
         for (int i = 0; i < ROWS; ++i) {
-          const int q = min(query_begin + i * THREADS_Q + tq, arguments.query_len - 1);
+          const int q = query_begin + min(i * THREADS_Q + tq, query_count - 1);
 #pragma unroll
           for (int j = 0; j < KEYS; ++j) {
-            const int k = key_begin + j * THREADS_K + tk;
-            if (k >= arguments.key_len || !mask_allows(&arguments, batch, head, q, k)) {
-              scores[i][j] = -INFINITY;
+            // Hooks may read tables: they are asked about no pair that doesn't exist.
+            const int k = key_begin + min(j * THREADS_K + tk, key_count - 1);
+            int hidden = j * THREADS_K + tk >= key_count;
+            if (span.mask == CLATTN_MASK_BAND) {
+              hidden |= (k - q < span.first) | (k - q > span.last);
+            } else if (span.mask) {
+              hidden |= !mask_allows(&hooks, batch, head, q, k);
             }
+#if SCORE_MODIFIERS
+            scores[i][j] = modify_score(&hooks, scores[i][j], batch, head, q, k) * LOG2_E;
+#endif
+            if (hidden) scores[i][j] = -INFINITY;
           }
         }
       }
@@ -331,7 +343,7 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
       for (int k = 0; k < KEY_TILE; k += KEY_CHUNK) {
         source.data = value + (key_begin + k) * arguments.value.token;
         source.stride = (int)arguments.value.token;
-        source.rows = arguments.key_len - key_begin - k;
+        source.rows = key_count - k;
         source.columns = VALUE_DIM / 4;
         if (k > 0) barrier(CLK_LOCAL_MEM_FENCE);  // the row maxima's barrier freed the first
         load_tile(chunk, KEY_CHUNK, VALUE_DIM / 4, &source, 1.0f);
@@ -355,19 +367,28 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
     for (int n = 0; n < THREADS_K; ++n) {
       weight += my_partial[4 * i * THREADS_Q * PARTIAL_STRIDE - tk + n];
     }
-    if (query_begin + q < arguments.query_len) {
-      const float inverse = SOFTMAX_INVERSE(weight);
+    if (q >= query_count) continue;
+    const softmax_end end =
+        softmax_finish(maxima[i], weight, walk.part < 0 ? sink_logit(&hooks, head) : -INFINITY);
+    const float factor = walk.broken ? NAN : end.factor;
 #pragma unroll
-      for (int j = 0; j < COLUMNS; ++j) {
-        const int column = j * THREADS_K + tk;
-        if (column < VALUE_DIM / 4) {
-          store_four(sums[i][j] * inverse, output + q * (int)arguments.output.token + 4 * column);
-        }
+    for (int j = 0; j < COLUMNS; ++j) {
+      const int column = j * THREADS_K + tk;
+      if (column >= VALUE_DIM / 4) continue;
+      if (walk.part < 0) {
+        store_four(sums[i][j] * factor, output + q * (int)arguments.output.token + 4 * column);
+      } else {
+        const long part_row = (long)walk.part * QUERY_TILE + q;
+        vstore4(sums[i][j] * factor, 0, part_outputs + part_row * VALUE_DIM + 4 * column);
       }
-      if (lse && tk == 0) {
-        const long lse_row = (long)get_group_id(1) * arguments.query_len + query_begin + q;
-        lse[arguments.lse_offset + lse_row] = softmax_lse(maxima[i], weight);
-      }
+    }
+    if (tk != 0) continue;
+    const float row_lse = walk.broken ? NAN : end.lse;
+    if (walk.part >= 0) {
+      part_lse[(long)walk.part * QUERY_TILE + q] = row_lse;
+    } else if (lse) {
+      lse[arguments.lse_offset + (batch * (long)arguments.heads + head) * arguments.query_len +
+          query_begin + q] = row_lse * LN_2;
     }
   }
 }

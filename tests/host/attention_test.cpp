@@ -1,198 +1,15 @@
-// Every kernel family on every device against the CPU reference. Tensors lie inside larger buffers:
-// inputs are surrounded by NaN, also in the gaps of their strides, so that a read beside an element
-// shows in the result; outputs are poisoned with NaN, and every byte that is no output element must
-// stay as it was. Each combination of dimensions, storage and kind of mask is one more program to
-// compile, so the cases share few of them and vary what needs no compiler: lengths, heads, strides.
-#include <clattn/engine.hpp>
-#include <clattn/reference.hpp>
-#include <cmath>
-#include <functional>
+// Every kernel family on every device against the CPU reference. Each combination of dimensions,
+// storage and kind of mask is one more program to compile, so the cases share few of them and vary
+// what needs no compiler: lengths, heads, strides.
 #include <numeric>
 #include <set>
 
-#include "host/planning/plan_state.hpp"
-#include "tests/support.hpp"
+#include "tests/host/attention_runner.hpp"
 
 namespace clattn {
-
-struct EngineAccess {
-  // An engine that believes its device to give no more than this.
-  static Engine limited(Engine engine, std::int64_t work_group, std::int64_t local_memory) {
-    Device device = engine.device();
-    device.facts.max_work_group_size = work_group;
-    device.facts.local_memory_bytes = local_memory;
-    engine.state_ = std::make_shared<Engine::State>(Context::retain(engine.context()), device,
-                                                    EngineOptions{.cache_dir = ""});
-    return engine;
-  }
-};
-
 namespace {
 
-using test::Random;
-using test::Target;
-
-constexpr std::byte kPoison{0xff};  // NaN in every storage type
-
-// A tensor of a problem on the host: poison, `offset` elements in, the elements, and poison again.
-struct HostTensor {
-  HostTensor(const Problem& problem, Role role, std::int64_t offset)
-      : type(problem.data_type), shape(tensor_shape(problem, role)), offset(offset) {
-    bytes.assign((offset + shape.span() + 64) * size_of(type), kPoison);
-  }
-  std::int64_t index(std::int64_t b, std::int64_t h, std::int64_t t, std::int64_t d) const {
-    return offset + b * shape.strides.batch + h * shape.strides.head + t * shape.strides.token + d;
-  }
-  // Calls `body(index)` for every element, in dense order.
-  template <typename Body>
-  void for_each(Body&& body) const {
-    for (std::int64_t b = 0; b < shape.batch; ++b) {
-      for (std::int64_t h = 0; h < shape.heads; ++h) {
-        for (std::int64_t t = 0; t < shape.length; ++t) {
-          for (std::int64_t d = 0; d < shape.dim; ++d) body(index(b, h, t, d));
-        }
-      }
-    }
-  }
-  void fill(Random& random, double width) {
-    std::normal_distribution<double> normal(0.0, width);
-    for_each([&](std::int64_t i) { store_element(type, normal(random), bytes.data(), i); });
-  }
-  std::span<const std::byte> elements() const {
-    return std::span(bytes).subspan(offset * size_of(type), shape.span() * size_of(type));
-  }
-
-  DataType type;
-  TensorShape shape;
-  std::int64_t offset;
-  std::vector<std::byte> bytes;
-};
-
-struct Case {
-  Problem problem;
-  double width = 1.0;       // of the inputs' distribution
-  std::int64_t offset = 0;  // of every tensor
-  // Changes the inputs before the run.
-  std::function<void(HostTensor& query, HostTensor& key, HostTensor& value)> edit = nullptr;
-};
-
-struct Result {
-  std::vector<std::byte> output;  // the whole buffer
-  std::vector<float> lse;
-  PlanReport report;
-};
-
-class AttentionRunner {
- public:
-  AttentionRunner(const Engine& engine, std::string family)
-      : engine_(engine), family_(std::move(family)), queue_(test::make_queue(engine)) {}
-
-  PlanReport report(const Problem& problem) const {
-    return engine_.plan(problem, {family_}).report();
-  }
-
-  // Runs a case and holds it to the reference.
-  Result check(const Case& test_case, Random& random) const {
-    const Problem& problem = test_case.problem;
-    SCOPED_TRACE(problem_to_json(problem));
-    HostTensor query(problem, Role::query, test_case.offset);
-    HostTensor key(problem, Role::key, test_case.offset);
-    HostTensor value(problem, Role::value, test_case.offset);
-    for (HostTensor* tensor : {&query, &key, &value}) tensor->fill(random, test_case.width);
-    if (test_case.edit) test_case.edit(query, key, value);
-    HostTensor output(problem, Role::output, test_case.offset);
-    const std::size_t rows = problem.batch * problem.heads * problem.query_len;
-    std::vector<float> lse(test_case.offset + rows + 16, std::nanf(""));
-
-    Result result;
-    const Plan plan = engine_.plan(problem, {family_});
-    result.report = plan.report();
-    EXPECT_EQ(result.report.family, family_);
-    const auto upload = [&](const auto& host) {
-      return test::make_buffer(engine_.context(), host.size() * sizeof(host[0]), host.data());
-    };
-    const Memory buffers[] = {upload(query.bytes), upload(key.bytes), upload(value.bytes),
-                              upload(output.bytes), upload(lse)};
-    Tensors tensors;
-    TensorView* views[] = {&tensors.query, &tensors.key, &tensors.value, &tensors.output,
-                           &tensors.lse};
-    for (int i = 0; i < 5; ++i) *views[i] = {buffers[i].get(), test_case.offset};
-    const Event done = plan.enqueue(queue_.get(), tensors);
-    const cl_event wait = done.get();
-    EXPECT_EQ(clWaitForEvents(1, &wait), CL_SUCCESS);
-    result.output =
-        test::read_buffer<std::byte>(queue_.get(), tensors.output.buffer, output.bytes.size());
-    result.lse = test::read_buffer<float>(queue_.get(), tensors.lse.buffer, lse.size());
-
-    // Inputs and everything beside the output's elements are as they were.
-    EXPECT_TRUE(test::read_buffer<std::byte>(queue_.get(), tensors.query.buffer,
-                                             query.bytes.size()) == query.bytes);
-    EXPECT_TRUE(test::read_buffer<std::byte>(queue_.get(), tensors.key.buffer, key.bytes.size()) ==
-                key.bytes);
-    std::vector<double> actual;
-    std::vector<std::byte> beside = result.output;
-    output.for_each([&](std::int64_t i) {
-      actual.push_back(load_element(problem.data_type, result.output.data(), i));
-      std::fill_n(beside.begin() + i * size_of(problem.data_type), size_of(problem.data_type),
-                  kPoison);
-    });
-    EXPECT_TRUE(beside == output.bytes) << "something beside the output was written";
-
-    const HostTensors host = {query.elements(), key.elements(), value.elements()};
-    const auto exact = reference_attention(problem, host);
-    const auto plain = reference_attention(problem, host, ReferencePrecision::storage);
-    double largest = 1.0;
-    for (double element : exact.output) {
-      if (std::isfinite(element)) largest = std::max(largest, std::abs(element));
-    }
-    expect_pass("output", compare(actual, exact.output, plain.output, 1e-5 * largest));
-    const auto first = result.lse.begin() + test_case.offset;
-    std::vector<float> beside_lse = result.lse;
-    if (problem.lse) {
-      expect_pass("LSE", compare(std::vector<double>(first, first + rows), exact.lse, plain.lse,
-                                 2e-5 * test_case.width * test_case.width));
-      std::fill_n(beside_lse.begin() + test_case.offset, rows, lse[0]);
-    }
-    EXPECT_EQ(std::memcmp(beside_lse.data(), lse.data(), lse.size() * sizeof(float)), 0)
-        << "something beside the LSE was written";
-    return result;
-  }
-
- private:
-  static void expect_pass(const char* name, const Comparison& comparison) {
-    EXPECT_TRUE(comparison.pass) << name << " is off by " << comparison.max_error << ", limit "
-                                 << comparison.limit << ", at " << comparison.worst << ": "
-                                 << comparison.worst_actual << " instead of "
-                                 << comparison.worst_expected << "; " << comparison.non_finite
-                                 << " not finite";
-  }
-
-  Engine engine_;
-  std::string family_;
-  Queue queue_;
-};
-
-// The dimensions that most cases share: unequal, and no multiple of 16.
-Problem make_problem(std::int64_t query_len, std::int64_t key_len,
-                     const Mask& mask = dense_mask()) {
-  Problem problem;
-  problem.query_len = query_len;
-  problem.key_len = key_len;
-  problem.head_dim = 24;
-  problem.value_dim = 8;
-  problem.mask = mask;
-  problem.lse = true;
-  return problem;
-}
-
-template <typename Body>
-void on_every_target(Body&& body) {
-  Random random = test::make_random();
-  for (const Target& target : test::targets()) {
-    SCOPED_TRACE(target.label);
-    body(AttentionRunner(test::make_engine(target.device_index), target.family), random);
-  }
-}
+using namespace test;
 
 std::vector<Mask> some_masks() {
   return {dense_mask(), causal_mask(), causal_mask(CausalAlign::top_left), window_mask(5, 3),
@@ -366,7 +183,10 @@ TEST(Attention, PortableOnSmallDevices) {
     std::set<std::string> configs;
     for (const auto& [work_group, local_memory] : limits) {
       const Engine engine =
-          EngineAccess::limited(test::make_engine(device), work_group, local_memory);
+          EngineAccess::with_facts(test::make_engine(device), [&](DeviceFacts& facts) {
+            facts.max_work_group_size = work_group;
+            facts.local_memory_bytes = local_memory;
+          });
       Problem problem = make_problem(67, 131, causal_mask());
       problem.head_dim = 136;
       problem.value_dim = 72;
@@ -376,6 +196,77 @@ TEST(Attention, PortableOnSmallDevices) {
       configs.insert(report.config);
     }
     EXPECT_EQ(configs.size(), std::size(limits));
+  }
+}
+
+std::vector<float> random_floats(Random& random, std::int64_t count) {
+  std::normal_distribution<float> normal;
+  std::vector<float> floats(static_cast<std::size_t>(count));
+  for (float& value : floats) value = normal(random);
+  return floats;
+}
+
+// Each modifier alone, all of them in two orders; those with sinks, too.
+TEST(Attention, ScoreModifiersAndSinkLogits) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  on_every_target([](const AttentionRunner& runner, Random& random) {
+    Problem problem = make_problem(70, 131, causal_mask());
+    problem.batch = 2;
+    problem.heads = 4;
+    problem.kv_heads = 2;
+    const auto bias = std::make_shared<Buffer>(
+        Buffer{"bias", ElementType::f16, 4 * 70 * 131,
+               test::random_elements(random, DataType::f16, 4 * 70 * 131)});
+    const std::vector<Score> all = {
+        softcap_score(2.0f), alibi_score(random_floats(random, 8), 2),
+        bias_score(bias, {1, 4, 70, 131}),
+        relative_position_score(random_floats(random, 4 * 21), 10),
+        expression_score({"score * factor + 0.01f * (query % 3)", {}, {{"factor", 0.5f}}})};
+    std::vector<std::vector<Score>> lists = {{}, all, {all.rbegin(), all.rend()}};
+    for (const Score& score : all) lists.push_back({score});
+    for (const auto& scores : lists) {
+      problem.scores = scores;
+      problem.sink_logits.clear();
+      if (scores.size() != 1) problem.sink_logits = {-1.0f, 0.0f, 3.5f, 80.0f};
+      runner.check({problem}, random);
+    }
+    // Nothing is visible: the sink alone is left.
+    problem.scores.clear();
+    problem.sink_logits = {-1.0f, 0.0f, 3.5f, 80.0f};
+    problem.mask = not_mask(dense_mask());
+    const Result result = runner.check({problem}, random);
+    EXPECT_FLOAT_EQ(result.lse[70], 0.0f);
+    EXPECT_FLOAT_EQ(result.lse[2 * 70], 3.5f);
+  });
+}
+
+// On a device that runs many work-groups at once, few rows are split and merged.
+TEST(Attention, SplitRowsAreMerged) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  Random random = test::make_random();
+  for (const Target& target : test::targets()) {
+    SCOPED_TRACE(target.label);
+    const Engine engine =
+        EngineAccess::with_facts(test::make_engine(target.device_index),
+                                 [](DeviceFacts& facts) { facts.compute_units = 64; });
+    const AttentionRunner runner(engine, target.family);
+    for (std::int64_t query_len : {1, 50, 200}) {
+      for (const Mask& mask : {dense_mask(), window_mask(700, 3), causal_mask()}) {
+        Problem problem = make_problem(query_len, 1500, mask);
+        problem.heads = 2;
+        EXPECT_GT(runner.check({problem}, random).report.parts, 2);
+        problem.sink_logits = {0.5f, 7.0f};
+        problem.data_type = DataType::f16;
+        EXPECT_GT(runner.check({problem}, random).report.parts, 2);
+      }
+    }
+    // Parts and whole rows in the tables of two heads that differ, and rows that see nothing.
+    Problem problem = make_problem(300, 1000);
+    problem.batch = 2;
+    problem.heads = 2;
+    problem.mask =
+        per_head_mask({prefix_mask(900), all_of_mask({causal_mask(), window_mask(3, 0)})});
+    EXPECT_GT(runner.check({problem}, random).report.parts, 2);
   }
 }
 

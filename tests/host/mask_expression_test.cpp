@@ -1,7 +1,11 @@
-// The OpenCL view of every mask, evaluated on every device, against `allows`.
+// The OpenCL view of random masks, evaluated on every device as the hooks of a program, against
+// `allows`. Masks are drawn from a few templates, whose numbers vary: these must reach the kernel
+// as arguments, so that there are no more programs than templates, or hardly.
 #include <clattn/mask.hpp>
+#include <clattn/problem.hpp>
 #include <map>
 
+#include "host/planning/hooks.hpp"
 #include "kernels_cl/common/arguments.h"
 #include "runtime/program.hpp"
 #include "tests/support.hpp"
@@ -12,105 +16,139 @@ namespace {
 using test::Random;
 using test::uniform;
 
-// As the planner writes it around an expression, with a kernel that asks about listed pairs.
-SourceFile evaluator(const std::string& expression) {
-  return {
-      "evaluate",
-      "#define MASK_VALUE(i) (arguments->mask_values[i])\n"
-      "static inline int mask_allows(const clattn_arguments *arguments, int batch, int head,\n"
-      "                              int query, int key) {\n"
-      "  return " +
-          expression +
-          ";\n"
-          "}\n"
-          "__kernel void evaluate(const clattn_arguments arguments, __global const int2 *pairs,\n"
-          "                       __global uchar *visible) {\n"
-          "  const int2 pair = pairs[get_global_id(0)];\n"
-          "  visible[get_global_id(0)] = mask_allows(&arguments, 0, 0, pair.x, pair.y) != 0;\n"
+// A kernel that asks about listed points.
+SourceFile evaluator() {
+  return {"evaluate",
+          "__kernel void evaluate(const clattn_arguments arguments, __global const int4 *points,\n"
+          "                       __global uchar *visible HOOK_PARAMETERS) {\n"
+          "  const hooks_t hooks = HOOKS(arguments);\n"
+          "  const int4 point = points[get_global_id(0)];\n"
+          "  visible[get_global_id(0)] =\n"
+          "      mask_allows(&hooks, point.s0, point.s1, point.s2, point.s3);\n"
           "}\n"};
 }
 
-struct Pair {
-  std::int32_t query;
-  std::int32_t key;
-};
+constexpr std::size_t kPoints = 3000;  // of each launch: some implementations compile for a size
 
-// All pairs of a small extent, or some near the boundary of a band in a long one.
-std::vector<Pair> pairs_of(Random& random, const Extent& extent) {
-  std::vector<Pair> pairs;
-  if (extent.query_len * extent.key_len <= 2000) {
-    for (std::int32_t i = 0; i < extent.query_len; ++i) {
-      for (std::int32_t j = 0; j < extent.key_len; ++j) pairs.push_back({i, j});
+// Anywhere, near the diagonal, and near the seams.
+std::vector<cl_int4> random_points(Random& random, const Problem& problem) {
+  std::vector<cl_int4> points;
+  const auto below = [&](std::int64_t end) { return uniform(random, 0, end - 1); };
+  const auto near = [&](std::int64_t token, std::int64_t length) {
+    return std::clamp<std::int64_t>(token + below(7) - 3, 0, length - 1);
+  };
+  const std::vector<std::int64_t> seams = problem.mask->seams({0, 0}, problem.extent());
+  while (points.size() < kPoints) {
+    const std::int64_t batch = below(problem.batch), head = below(problem.heads);
+    std::int64_t query = below(problem.query_len), key = below(problem.key_len);
+    if (points.size() % 3 == 0 && !seams.empty()) {
+      query = near(seams[static_cast<std::size_t>(below(std::ssize(seams)))], problem.query_len);
     }
-    return pairs;
+    if (points.size() % 2 == 0) {
+      key = near(query + problem.key_len - problem.query_len, problem.key_len);
+    }
+    points.push_back({{static_cast<cl_int>(batch), static_cast<cl_int>(head),
+                       static_cast<cl_int>(query), static_cast<cl_int>(key)}});
   }
-  for (int sample = 0; sample < 200; ++sample) {
-    const std::int64_t query = uniform(random, 0, extent.query_len - 1);
-    const std::int64_t diagonal = query + extent.key_len - extent.query_len;
-    const std::int64_t key =
-        sample % 2 ? diagonal + uniform(random, -3, 3) : uniform(random, 0, extent.key_len - 1);
-    pairs.push_back(
-        {static_cast<std::int32_t>(query),
-         static_cast<std::int32_t>(std::clamp<std::int64_t>(key, 0, extent.key_len - 1))});
-  }
-  return pairs;
+  return points;
 }
+
+// The programs of one device, by their hooks.
+class Evaluator {
+ public:
+  explicit Evaluator(const Device& device)
+      : context_(
+            Context::adopt(clCreateContext(nullptr, 1, &device.id, nullptr, nullptr, nullptr))),
+        queue_(Queue::adopt(clCreateCommandQueue(context_.get(), device.id, 0, nullptr))),
+        programs_(context_, device, "", {}) {}
+
+  std::size_t programs() const { return kernels_.size(); }
+
+  std::vector<unsigned char> evaluate(const Problem& problem, const std::vector<cl_int4>& points) {
+    const Hooks hooks = make_hooks(problem);
+    Kernel& kernel = kernels_[hooks.source];
+    if (!kernel) {
+      kernel = make_kernel(programs_.get({"evaluate",
+                                          {kernel_file("common/arguments.h"),
+                                           kernel_file("common/masks.cl"),
+                                           {"hooks", hooks.source},
+                                           evaluator()},
+                                          {}}),
+                           "evaluate");
+    }
+    clattn_arguments arguments = {};
+    arguments.query_len = static_cast<clattn_int32>(problem.query_len);
+    arguments.key_len = static_cast<clattn_int32>(problem.key_len);
+    std::copy(hooks.values.begin(), hooks.values.end(), arguments.values);
+    EXPECT_EQ(clSetKernelArg(kernel.get(), 0, sizeof arguments, &arguments), CL_SUCCESS);
+
+    std::vector<Memory> memory;
+    const auto pass = [&](std::size_t bytes, const void* content) {
+      // A buffer of no bytes is not legal.
+      memory.push_back(test::make_buffer(context_.get(), std::max<std::size_t>(bytes, 1),
+                                         bytes > 0 ? content : nullptr));
+      const cl_mem buffer = memory.back().get();
+      EXPECT_EQ(
+          clSetKernelArg(kernel.get(), static_cast<cl_uint>(memory.size()), sizeof buffer, &buffer),
+          CL_SUCCESS);
+    };
+    pass(points.size() * sizeof(cl_int4), points.data());
+    pass(points.size(), nullptr);
+    pass(hooks.tables.size() * sizeof(std::int32_t), hooks.tables.data());
+    for (const auto& buffer : hooks.buffers) pass(buffer->values.size(), buffer->values.data());
+    const std::size_t size = points.size();
+    EXPECT_EQ(clEnqueueNDRangeKernel(queue_.get(), kernel.get(), 1, nullptr, &size, nullptr, 0,
+                                     nullptr, nullptr),
+              CL_SUCCESS);
+    return test::read_buffer<unsigned char>(queue_.get(), memory[1].get(), size);
+  }
+
+ private:
+  Context context_;
+  Queue queue_;
+  ProgramStore programs_;
+  std::map<std::string, Kernel> kernels_;
+};
 
 TEST(MaskExpression, EqualsAllowsOnEveryDevice) {
   CLATTN_SKIP_WITHOUT_DEVICE();
+  constexpr std::size_t kTemplates = 64;
+  constexpr int kRepeats = 16;
   Random random = test::make_random();
-  for (std::size_t index = 0; index < test::devices().size(); ++index) {
-    const Engine engine = test::make_engine(index);
-    SCOPED_TRACE(engine.device().facts.name);
-    const Queue queue = test::make_queue(engine);
-    const Context context = Context::retain(engine.context());
-    ProgramStore programs(context, engine.device(), "", {});
-    constexpr std::size_t kMost = 2000;
-    const Memory pair_buffer = test::make_buffer(engine.context(), kMost * sizeof(Pair));
-    const Memory visible_buffer = test::make_buffer(engine.context(), kMost);
-    const cl_mem memory[] = {pair_buffer.get(), visible_buffer.get()};
-    std::map<std::string, Kernel> kernels;
-
-    for (int repeat = 0; repeat < 1000; ++repeat) {
-      const auto length = [&] {
-        return repeat % 4 == 0 ? uniform(random, (1 << 30) - 3, 1 << 30) : uniform(random, 1, 40);
-      };
-      const Extent extent{length(), length()};
-      const Mask mask = test::random_mask(random, extent);
-      SCOPED_TRACE(mask->to_json() + " over " + std::to_string(extent.query_len) + " x " +
-                   std::to_string(extent.key_len));
-      ExpressionWriter writer;
-      const std::string expression = mask->expression(writer, extent);
-      Kernel& kernel = kernels[expression];
-      if (!kernel) {
-        kernel = make_kernel(
-            programs.get(
-                {"evaluate", {kernel_file("common/arguments.h"), evaluator(expression)}, {}}),
-            "evaluate");
-      }
-      clattn_arguments arguments = {};
-      std::copy(writer.values().begin(), writer.values().end(), arguments.mask_values);
-      ASSERT_EQ(clSetKernelArg(kernel.get(), 0, sizeof arguments, &arguments), CL_SUCCESS);
-      ASSERT_EQ(clSetKernelArg(kernel.get(), 1, sizeof(cl_mem), &memory[0]), CL_SUCCESS);
-      ASSERT_EQ(clSetKernelArg(kernel.get(), 2, sizeof(cl_mem), &memory[1]), CL_SUCCESS);
-      // Always as many, for some implementations compile a kernel anew for each size of a launch.
-      std::vector<Pair> pairs = pairs_of(random, extent);
-      const std::size_t count = kMost;
-      pairs.resize(count);
-      ASSERT_EQ(
-          clEnqueueWriteBuffer(queue.get(), memory[0], CL_TRUE, 0, pairs.size() * sizeof(Pair),
-                               pairs.data(), 0, nullptr, nullptr),
-          CL_SUCCESS);
-      ASSERT_EQ(clEnqueueNDRangeKernel(queue.get(), kernel.get(), 1, nullptr, &count, nullptr, 0,
-                                       nullptr, nullptr),
-                CL_SUCCESS);
-      const auto visible = test::read_buffer<unsigned char>(queue.get(), memory[1], count);
-      for (std::size_t i = 0; i < count; ++i) {
-        ASSERT_EQ(visible[i] != 0, mask->allows({0, 0, pairs[i].query, pairs[i].key}, extent))
-            << pairs[i].query << ", " << pairs[i].key;
+  for (const Device& device : test::devices()) {
+    SCOPED_TRACE(device.facts.name);
+    Evaluator evaluator(device);
+    std::int64_t visible_points = 0;
+    for (std::size_t i = 0; i < kTemplates; ++i) {
+      const std::uint64_t shape_seed = random();
+      for (int repeat = 0; repeat < kRepeats; ++repeat) {
+        const auto length = [&] {
+          return repeat % 4 == 0 ? uniform(random, (1 << 30) - 3, 1 << 30) : uniform(random, 1, 40);
+        };
+        Problem problem;
+        problem.batch = 2;
+        problem.heads = 3;
+        problem.query_len = length();
+        problem.key_len = length();
+        Random shape(shape_seed);
+        problem.mask = test::MaskMaker(shape, random, problem.batch, problem.heads)
+                           .any(problem.extent(), static_cast<int>(i % 4));
+        SCOPED_TRACE(problem.mask->to_json() + " over " + std::to_string(problem.query_len) +
+                     " x " + std::to_string(problem.key_len));
+        problem.mask->validate(problem.extent(), problem.batch, problem.heads);
+        const std::vector<cl_int4> points = random_points(random, problem);
+        const std::vector<unsigned char> visible = evaluator.evaluate(problem, points);
+        for (std::size_t j = 0; j < points.size(); ++j) {
+          const auto& [batch, head, query, key] = points[j].s;
+          ASSERT_EQ(visible[j] != 0,
+                    problem.mask->allows({batch, head, query, key}, problem.extent()))
+              << batch << ", " << head << ", " << query << ", " << key;
+          visible_points += visible[j] != 0;
+        }
       }
     }
-    EXPECT_LE(kernels.size(), 4u) << "numbers belong into the arguments, not into the source";
+    EXPECT_GT(visible_points, std::int64_t{kTemplates * kRepeats * kPoints / 4});
+    EXPECT_LE(evaluator.programs(), kTemplates) << "numbers belong into the arguments";
   }
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "check_sparse.hpp"
 #include "fail.hpp"
 #include "problem_input.hpp"
 
@@ -183,8 +184,12 @@ std::vector<CheckCase> reduced_suite() {
 }  // namespace
 
 std::vector<CheckCase> check_suite(const std::string& name) {
-  if (name == "full") return full_suite();
-  if (name == "reduced") return reduced_suite();
+  for (const bool reduced : {false, true}) {
+    if (name != (reduced ? "reduced" : "full")) continue;
+    std::vector<CheckCase> cases = reduced ? reduced_suite() : full_suite();
+    std::ranges::move(sparse_cases(reduced), std::back_inserter(cases));
+    return cases;
+  }
   fail("unknown suite '{}'; known are full and reduced", name);
 }
 

@@ -1,9 +1,10 @@
 // The built-in grids of 'clattn check --suite'. 'full' takes every value of every axis (lengths
-// around tile edges, dimensions, masks, data types, head groups, layouts and strides, scales) and
-// crosses masks with data types; the other axes are walked in parallel with different
-// periods, because each pair of dimensions, data type and mask is one kernel to build. A family
-// other than the device's first takes the thin part of it, which is still every data type and kind
-// of mask. 'reduced' is for simulators such as Oclgrind: few keys, few heads, few kernels.
+// around tile edges, dimensions, masks, data types, head groups, layouts and strides, scales, score
+// modifiers, block lists) and crosses bands with data types; the other axes are walked in parallel
+// with different periods, because each pair of dimensions, data type and mask is one kernel to
+// build. A family other than the device's first takes the thin part of it, which is still every
+// data type and kind of mask. 'reduced' is for simulators such as Oclgrind: few keys, few heads,
+// few kernels.
 #pragma once
 
 #include <clattn/problem.hpp>
@@ -14,7 +15,7 @@
 namespace clattn::tool {
 
 struct CheckCase {
-  Problem problem;
+  Problem problem;         // with `blocks`, its lists are made on the device from its mask
   double spread = 1;       // standard deviation of the inputs
   std::int64_t guard = 0;  // elements around every tensor; where odd, bases are not aligned
   bool thin = false;       // belongs to the thin part

@@ -21,6 +21,7 @@ Command add_info(CLI::App& parent);
 Command add_run(CLI::App& parent);
 Command add_check(CLI::App& parent);
 Command add_explain(CLI::App& parent);
+Command add_show(CLI::App& parent);
 Command add_bench(CLI::App& parent);
 
 // Options that several subcommands share.

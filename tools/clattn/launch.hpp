@@ -26,9 +26,9 @@ class DeviceTensors {
  public:
   DeviceTensors(const Launcher& launcher, const HostInputs& inputs, const HostResult& result);
 
-  // Runs the plan to its end and returns the seconds between start and end that the device gives
-  // for its last command. A plan has one command.
-  double run(const Plan& plan) const;
+  // Runs the plan to its end and returns the seconds that the device gives from the start of its
+  // first command to the end of its last; with block lists, if the problem has blocks.
+  double run(const Plan& plan, const BlockListBuffers& lists = {}) const;
   void read(HostResult& result) const;
 
  private:

@@ -6,12 +6,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "fail.hpp"
+#include "host/json/members.hpp"
 
 namespace clattn::tool {
 namespace {
@@ -32,13 +33,18 @@ std::string flag_of(std::string key) {
   return "--" + key;
 }
 
-std::string problem_text(const std::string& problem) {
+struct ProblemText {
+  std::string text;
+  std::string folder;  // of the paths in it
+};
+
+ProblemText problem_text(const std::string& problem) {
   const std::size_t first = problem.find_first_not_of(" \t\n");
-  if (first != std::string::npos && problem[first] == '{') return problem;
+  if (first != std::string::npos && problem[first] == '{') return {problem, ""};
   std::ifstream file(problem, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (!file) fail("cannot read '{}': {}", problem, std::strerror(errno));
-  return text;
+  return {text, std::filesystem::path(problem).parent_path().string()};
 }
 
 // The JSON form of a problem as it fills up from JSON, flags and tensors. Remembers where each
@@ -46,9 +52,16 @@ std::string problem_text(const std::string& problem) {
 class Draft {
  public:
   explicit Draft(const ProblemOptions& options) {
-    const std::string text = problem_text(options.problem);
-    layout_ = problem_from_json(text).layout;
-    json_ = nlohmann::json::parse(text);
+    const auto [text, folder] = problem_text(options.problem);
+    folder_ = folder;
+    json_ = parse_json(text);
+    // Masks and modifiers may need sizes that come later, and read files.
+    json others = json_;
+    if (others.is_object()) {
+      others.erase("mask");
+      others.erase("score");
+    }
+    layout_ = problem_from_json(others.dump()).layout;
     for (const auto& [key, value] : json_.items()) sources_[key] = "the problem";
     for (const auto& [key, size] : options.sizes) {
       json_[key] = size;
@@ -58,7 +71,7 @@ class Draft {
   }
 
   bool has(const char* key) const { return json_.contains(key); }
-  void set(const char* key, const nlohmann::json& value) { json_[key] = value; }
+  void set(const char* key, const json& value) { json_[key] = value; }
 
   void claim(const char* key, std::int64_t size, const std::string& path) {
     if (has(key) && json_[key] != size) {
@@ -82,6 +95,12 @@ class Draft {
     claim(dim, array.shape[3], array.path);
   }
 
+  void need(std::initializer_list<const char*> keys) const {
+    for (const char* key : keys) {
+      if (!has(key)) fail("{} is missing: give it in the problem or as {}", key, flag_of(key));
+    }
+  }
+
   // .npy files are contiguous.
   void refuse_strides() const {
     for (const char* key : {"q_strides", "k_strides", "v_strides", "o_strides"}) {
@@ -90,13 +109,14 @@ class Draft {
   }
 
   Problem problem() const {
-    Problem problem = problem_from_json(json_.dump());
+    Problem problem = problem_from_json(json_.dump(), folder_);
     validate(problem);
     return problem;
   }
 
  private:
-  nlohmann::json json_;
+  json json_;
+  std::string folder_;
   std::map<std::string, std::string> sources_;
   Layout layout_ = Layout::bhld;
 };
@@ -107,9 +127,19 @@ DataType data_type_of(const NpyArray& array) {
       return DataType::f32;
     case NpyType::f16:
       return DataType::f16;
-    default:
+    case NpyType::bf16:
+    case NpyType::u16:
       return DataType::bf16;
+    default:
+      fail("{}: holds whole numbers, but a tensor is f32, f16 or bf16", array.path);
   }
+}
+
+// JSON without its punctuation, in one line of bearable length.
+std::string bare(std::string text) {
+  constexpr std::size_t kMost = 100;
+  std::erase_if(text, [](char c) { return c == '{' || c == '}' || c == '"'; });
+  return text.size() > kMost ? text.substr(0, kMost) + "..." : text;
 }
 
 }  // namespace
@@ -150,9 +180,14 @@ void add_tensor_options(CLI::App& app, ProblemOptions& options, bool required) {
 
 Problem problem_without_tensors(const ProblemOptions& options) {
   const Draft draft(options);
-  for (const char* key : {"q_len", "kv_len", "head_dim"}) {
-    if (!draft.has(key)) fail("{} is missing: give it in the problem or as {}", key, flag_of(key));
-  }
+  draft.need({"q_len", "kv_len", "head_dim"});
+  return draft.problem();
+}
+
+Problem problem_of_mask(const ProblemOptions& options) {
+  Draft draft(options);
+  draft.need({"q_len", "kv_len"});
+  if (!draft.has("head_dim")) draft.set("head_dim", 8);
   return draft.problem();
 }
 
@@ -215,10 +250,13 @@ std::vector<std::int64_t> npy_shape(const Problem& problem, Role role) {
   return {shape.batch, shape.heads, shape.length, shape.dim};
 }
 
+std::string describe(const MaskNode& mask) {
+  const std::string text = bare(mask.to_json());
+  return text.empty() ? "dense" : text;
+}
+
 std::string describe(const Problem& problem) {
-  std::string text = problem.mask->to_json();
-  std::erase_if(text, [](char c) { return c == '{' || c == '}' || c == '"'; });
-  if (text.empty()) text = "dense";
+  std::string text = describe(*problem.mask);
   text += fmt::format(" {} B{} H{}/{} Q{} K{} D{}/{}", to_string(problem.data_type), problem.batch,
                       problem.heads, problem.kv_heads, problem.query_len, problem.key_len,
                       problem.head_dim, problem.value_dim);
@@ -231,6 +269,11 @@ std::string describe(const Problem& problem) {
     if (given) text += fmt::format(" {}={}/{}/{}", name, given->batch, given->head, given->token);
   }
   if (problem.scale) text += fmt::format(" scale={}", *problem.scale);
+  if (problem.blocks) {
+    text += fmt::format(" blocks={}x{}", problem.blocks->query_block, problem.blocks->key_block);
+  }
+  for (const Score& score : problem.scores) text += ' ' + bare(score->to_json());
+  if (!problem.sink_logits.empty()) text += " sink_logits";
   return text;
 }
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "npy.hpp"
+#include "host/npy.hpp"
 #include "tensors.hpp"
 
 namespace clattn::tool {
@@ -30,6 +30,9 @@ void add_tensor_options(CLI::App& app, ProblemOptions& options, bool required);
 // The problem of --problem and flags, with all its sizes. Throws Error (invalid_argument).
 Problem problem_without_tensors(const ProblemOptions& options);
 
+// The same where only the mask matters: head_dim may be absent.
+Problem problem_of_mask(const ProblemOptions& options);
+
 struct ProblemWithInputs {
   Problem problem;
   HostInputs inputs;
@@ -48,7 +51,9 @@ HostTensor tensor_from_npy(NpyArray array, const Problem& problem, Role role,
 std::vector<std::int64_t> npy_shape(const Problem& problem, Role role);
 
 // "causal:align:top_left f16 B2 H4/2 Q33 K65 D64/32 blhd scale=-0.5": H is heads / kv_heads, D is
-// head_dim / value_dim. Strides that are given stand as "q=batch/head/token".
+// head_dim / value_dim. Strides that are given stand as "q=batch/head/token"; blocks bound at
+// launch, score modifiers and sink logits stand behind. A mask or modifier of many values is cut.
 std::string describe(const Problem& problem);
+std::string describe(const MaskNode& mask);
 
 }  // namespace clattn::tool

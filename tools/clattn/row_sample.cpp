@@ -1,41 +1,9 @@
 #include "row_sample.hpp"
 
 #include <cstring>
-#include <memory>
 #include <set>
-#include <utility>
-
-#include "fail.hpp"
 
 namespace clattn::tool {
-namespace {
-
-class SampledMask final : public MaskNode {
- public:
-  SampledMask(Mask mask, const Extent& extent, std::vector<std::int64_t> rows)
-      : mask_(std::move(mask)), extent_(extent), rows_(std::move(rows)) {}
-
-  bool allows(const Point& point, const Extent&) const override {
-    Point original = point;
-    original.query = rows_[static_cast<std::size_t>(point.query)];
-    return mask_->allows(original, extent_);
-  }
-  std::string expression(ExpressionWriter&, const Extent&) const override {
-    fail("a sampled mask has no kernel form");
-  }
-  Coverage classify(const Range&, const Range&, const Extent&) const override {
-    return Coverage::some;
-  }
-  Range reach(const Range&, const Extent& extent) const override { return {0, extent.key_len}; }
-  std::string to_json() const override { return mask_->to_json(); }
-
- private:
-  Mask mask_;
-  Extent extent_;
-  std::vector<std::int64_t> rows_;
-};
-
-}  // namespace
 
 std::vector<std::int64_t> sampled_rows(std::int64_t query_len, std::int64_t query_tile) {
   const std::int64_t last_tile = (query_len - 1) / query_tile * query_tile;
@@ -46,18 +14,6 @@ std::vector<std::int64_t> sampled_rows(std::int64_t query_len, std::int64_t quer
     if (row >= 0 && row < query_len) rows.insert(row);
   }
   return {rows.begin(), rows.end()};
-}
-
-Problem sample_problem(const Problem& problem, const std::vector<std::int64_t>& rows) {
-  Problem sample = problem;
-  sample.key_strides = tensor_shape(problem, Role::key).strides;
-  sample.value_strides = tensor_shape(problem, Role::value).strides;
-  sample.query_strides.reset();
-  sample.output_strides.reset();
-  sample.layout = Layout::bhld;
-  sample.query_len = static_cast<std::int64_t>(rows.size());
-  sample.mask = std::make_shared<SampledMask>(problem.mask, problem.extent(), rows);
-  return sample;
 }
 
 HostTensor sample_tensor(const HostTensor& tensor, const std::vector<std::int64_t>& rows) {

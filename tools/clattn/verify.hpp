@@ -23,8 +23,10 @@ struct Expected {
 };
 
 // Both evaluations, with a progress line on a terminal if `label` is not empty. Throws Interrupted.
+// Of the given queries, or of all where there are none.
 Expected expected_results(const Problem& problem, const HostTensors& tensors,
-                          const std::string& label = {});
+                          const std::string& label = {},
+                          std::span<const std::int64_t> queries = {});
 
 // One exact evaluation, likewise.
 ReferenceResult exact_result(const Problem& problem, const HostTensors& tensors,

@@ -1,6 +1,7 @@
 // The C API of clattn: attention on any OpenCL device, inside an application that has its own
 // context, queues and events. It does what the C++ headers do (engine.hpp, problem.hpp, mask.hpp,
-// reference.hpp, device.hpp), whose comments hold here too. Compiles as C99 and as C++.
+// score.hpp, expression.hpp, blocks.hpp, block_builder.hpp, reference.hpp, device.hpp), whose
+// comments hold here too. Compiles as C99 and as C++.
 //
 // Rules that hold for every function, so that the comments below state only what differs:
 // - Status. A function that can fail returns a clattn_status; results come through pointers, which
@@ -9,10 +10,14 @@
 // - Errors. A pointer that is null where the comment does not allow it, a value that is not of the
 //   enum, and a wrong struct_size are CLATTN_STATUS_INVALID_ARGUMENT; every function may return
 //   CLATTN_STATUS_OUT_OF_MEMORY. 'Errors' names what else a function returns.
-// - Ownership. Engines, plans and masks are counted references: _create gives the caller one,
-//   _retain adds one, _release gives one back, and the last one destroys. A plan keeps what it
-//   needs of its engine and its mask, so that they may be released in any order. Every `char**`
-//   receives a NUL-terminated text that the caller frees with clattn_string_free.
+// - Ownership. Engines, plans, masks, scores and block builders are counted references: _create
+//   gives the caller one, _retain adds one, _release gives one back, and the last one destroys.
+//   What is made of others keeps what it needs of them, so that they may be released in any order;
+//   arrays and texts that are passed in are copied. Every `char**` receives a NUL-terminated text
+//   that the caller frees with clattn_string_free. What the library puts into a struct with a
+//   member `owned` (arrays, texts, handles) lives until _release_parts of the struct, which is
+//   called for one copy of it only; handles in it may be retained. Set `owned` to null in a struct
+//   of your own.
 // - Threads. Every function may be called from any thread at any time, also on the same handle; a
 //   struct must not change while a call reads it. No function waits for the device unless it says
 //   so.
@@ -125,9 +130,86 @@ CLATTN_API clattn_status clattn_device_select(const char* selector, clattn_devic
 // The facts of any OpenCL device. Set device->struct_size before. Errors: device failure.
 CLATTN_API clattn_status clattn_device_describe(cl_device_id id, clattn_device* device);
 
+// ---- Expressions --------------------------------------------------------------------------------
+// OpenCL C expressions of an application's own, as masks and score modifiers.
+
+// Elements of a named buffer; u8, i32 and f32 are uchar, int and float in an expression. f16 and
+// bf16 are for biases only.
+typedef enum clattn_element_type {
+  CLATTN_ELEMENT_TYPE_U8 = 0,
+  CLATTN_ELEMENT_TYPE_I32 = 1,
+  CLATTN_ELEMENT_TYPE_F32 = 2,
+  CLATTN_ELEMENT_TYPE_F16 = 3,
+  CLATTN_ELEMENT_TYPE_BF16 = 4
+} clattn_element_type;
+
+// A one-dimensional array in device memory that an expression reads as name[index]; it must not
+// read beyond the count. Buffers of one name that are bound at launch are one buffer. This struct
+// does not grow.
+typedef struct clattn_buffer {
+  const char* name;
+  const void* values;  // `count` elements, which become the plan's; null: bound at each launch, by
+                       // the name, with clattn_tensors.buffers
+  int64_t count;       // elements
+  int32_t type;        // a clattn_element_type
+} clattn_buffer;
+
+// A constant, passed to kernels as an argument. This struct does not grow.
+typedef struct clattn_scalar {
+  const char* name;
+  int32_t type;  // CLATTN_ELEMENT_TYPE_I32: `integer` is the value, or _F32: `real` is
+  int32_t integer;
+  float real;
+} clattn_scalar;
+
+// Names are OpenCL C identifiers, differ from each other, and are none of the expression's
+// variables, OpenCL C's keywords or its built-in functions. At most 8 buffers and 8 scalars. What
+// the host can evaluate itself is said in expression.hpp; other texts run on devices only, unless
+// there is a C function beside them.
+typedef struct clattn_expression {
+  size_t struct_size;
+  const char* text;
+  const clattn_buffer* buffers;  // buffer_count of them, or null
+  size_t buffer_count;
+  const clattn_scalar* scalars;  // scalar_count of them, or null
+  size_t scalar_count;
+} clattn_expression;
+
+CLATTN_API clattn_status clattn_expression_init(clattn_expression* expression, size_t struct_size);
+
+// What a kernel of the application's own needs to evaluate a mask or a score modifier, whoever
+// wrote it. The kernel's program is
+//   <helpers>
+//   #define HOOK_VALUE(i) (hooks->values[i])  // an int, wherever the application keeps it
+//   typedef struct hooks_t {
+//     __global const int* values;
+//     __global const int* tables;     // these names are fixed
+//     __global const float* buffer0;  // one for each of `buffers`: uchar, int, float, half, or
+//     ...                             // ushort for bf16
+//   } hooks_t;
+//   <functions>
+// and the kernel, in which <expression> may stand where `hooks` is a const hooks_t* and the ints
+// batch, head, query, key, query_len and key_len are those of the problem; for a modifier also the
+// float score. An operator in it outside parentheses may be of any precedence.
+typedef struct clattn_hooks {
+  size_t struct_size;
+  const char* helpers;     // OpenCL C, the same for all
+  const char* functions;   // OpenCL C, of this mask or modifier; may be ""
+  const char* expression;  // of a mask: an int, 0 is false; of a modifier: a float, the new score
+  const int32_t* values;
+  size_t value_count;
+  const int32_t* tables;
+  size_t table_count;
+  const clattn_buffer* buffers;
+  size_t buffer_count;
+  void* owned;  // all of that, see clattn_hooks_release_parts
+} clattn_hooks;
+
+CLATTN_API void clattn_hooks_release_parts(clattn_hooks* hooks);  // null is ignored
+
 // ---- Masks --------------------------------------------------------------------------------------
 // A mask says which keys a query sees. Query i and key j stand on one line with the last query
-// beside the last key, so that query i is at position i + key_len - query_len among the keys.
+// beside the last key, so that query i is at position p = i + key_len - query_len among the keys.
 // Immutable.
 
 typedef struct clattn_mask clattn_mask;
@@ -140,30 +222,11 @@ typedef enum clattn_causal_align {
 // An end of a window that does not bound.
 #define CLATTN_WINDOW_UNBOUNDED INT64_MAX
 
-// Every query sees every key.
-CLATTN_API clattn_status clattn_mask_create_dense(clattn_mask** mask);
-// `align` is a clattn_causal_align.
-CLATTN_API clattn_status clattn_mask_create_causal(int32_t align, clattn_mask** mask);
-// Key j is visible iff p - left <= j <= p + right, p = i + key_len - query_len; both ends are
-// inclusive. Errors: invalid argument for a negative end.
-CLATTN_API clattn_status clattn_mask_create_window(int64_t left, int64_t right, clattn_mask** mask);
-// The "mask" of the JSON form of a problem: {"causal": {}}, {"window": {"left": 128, "right": 0}}.
-CLATTN_API clattn_status clattn_mask_to_json(const clattn_mask* mask, char** text);
-
-CLATTN_API clattn_status clattn_mask_retain(clattn_mask* mask);
-CLATTN_API void clattn_mask_release(clattn_mask* mask);  // null is ignored
-
 // The lengths that a mask is laid over, in tokens, each 0 to 2^30.
 typedef struct clattn_extent {
   int64_t query_len;
   int64_t key_len;
 } clattn_extent;
-
-// Tokens begin to end - 1.
-typedef struct clattn_range {
-  int64_t begin;
-  int64_t end;
-} clattn_range;
 
 typedef struct clattn_point {
   int64_t batch;
@@ -172,44 +235,278 @@ typedef struct clattn_point {
   int64_t key;
 } clattn_point;
 
+// Whether the query of the point sees its key, as a truth. Called from any thread, also from
+// several at once. It must return: no C++ exception, no longjmp.
+typedef int32_t (*clattn_allows_callback)(clattn_point point, clattn_extent extent, void* user);
+
+// A block-sparse pattern's blocks. They are independent of the tiles of the kernels. This struct
+// does not grow.
+typedef struct clattn_block_shape {
+  int64_t query_block;  // queries of a block, 1 and up; the last one may be ragged
+  int64_t key_block;    // keys of a block, 1 and up; the last one may be ragged
+  int64_t batch;        // the problem's or 1, which broadcasts
+  int64_t heads;        // the problem's query heads or 1, which broadcasts
+  int64_t capacity;     // entries a row of the indices; 0: as many as there are key blocks
+} clattn_block_shape;
+
+// Errors of all constructors: invalid argument, with the value and the limit, for numbers that make
+// no sense. What fits only some lengths, batches or heads is refused by clattn_mask_validate and
+// where a problem is validated.
+
+// Every query sees every key.
+CLATTN_API clattn_status clattn_mask_create_dense(clattn_mask** mask);
+// `align` is a clattn_causal_align.
+CLATTN_API clattn_status clattn_mask_create_causal(int32_t align, clattn_mask** mask);
+// Key j is visible iff p - left <= j <= p + right; both ends are inclusive, 0 and up, or
+// CLATTN_WINDOW_UNBOUNDED.
+CLATTN_API clattn_status clattn_mask_create_window(int64_t left, int64_t right, clattn_mask** mask);
+// Key j is visible iff j = p + t * dilation for some whole t with -left <= t <= right.
+CLATTN_API clattn_status clattn_mask_create_dilated_window(int64_t left, int64_t right,
+                                                           int64_t dilation, clattn_mask** mask);
+// Every query sees the first `length` keys.
+CLATTN_API clattn_status clattn_mask_create_prefix(int64_t length, clattn_mask** mask);
+// Every query sees those of the first `tokens` keys that are not behind its own position (attention
+// sinks: StreamingLLM, arXiv 2309.17453).
+CLATTN_API clattn_status clattn_mask_create_sink(int64_t tokens, clattn_mask** mask);
+// Global tokens see every key and are seen by every query: visible iff j or p is one of the `count`
+// positions `tokens` (Longformer, arXiv 2004.05150).
+CLATTN_API clattn_status clattn_mask_create_global(const int64_t* tokens, size_t count,
+                                                   clattn_mask** mask);
+// Every row of query blocks sees `count` different key blocks, drawn uniformly (BigBird, arXiv
+// 2007.14062); the draw depends on the seed, the row and the number of key blocks alone.
+CLATTN_API clattn_status clattn_mask_create_random_blocks(int64_t query_block, int64_t key_block,
+                                                          int64_t count, uint32_t seed,
+                                                          clattn_mask** mask);
+// `count` documents packed one behind another: a query sees keys of its own document only, as
+// `inside` says, which is laid over the document's own lengths; null: all of them. Null key_lengths
+// are the query_lengths.
+CLATTN_API clattn_status clattn_mask_create_documents(const int64_t* query_lengths,
+                                                      const int64_t* key_lengths, size_t count,
+                                                      const clattn_mask* inside,
+                                                      clattn_mask** mask);
+// Head h has masks[h]; `count` is the problem's number of heads.
+CLATTN_API clattn_status clattn_mask_create_per_head(clattn_mask* const* masks, size_t count,
+                                                     clattn_mask** mask);
+// Visible iff so in all of them (of none: visible), in any of them (of none: hidden), not in it.
+CLATTN_API clattn_status clattn_mask_create_all_of(clattn_mask* const* masks, size_t count,
+                                                   clattn_mask** mask);
+CLATTN_API clattn_status clattn_mask_create_any_of(clattn_mask* const* masks, size_t count,
+                                                   clattn_mask** mask);
+CLATTN_API clattn_status clattn_mask_create_not(const clattn_mask* inner, clattn_mask** mask);
+// A mask of the application's own: an OpenCL C expression of the ints batch, head, query, key,
+// query_len and key_len, 0 is false. `allows` may be null; it is needed where the expression is
+// beyond what the host evaluates itself and the mask shall be held against the reference. `user` is
+// passed to it and must live as long as the mask and its plans.
+CLATTN_API clattn_status clattn_mask_create_expression(const clattn_expression* expression,
+                                                       clattn_allows_callback allows, void* user,
+                                                       clattn_mask** mask);
+// A pattern of whole blocks: kept[((b * shape.heads + h) * query_blocks + i) * key_blocks + j] is 0
+// where block (i, j) is hidden; `count` is the number of entries. shape.capacity is not read.
+CLATTN_API clattn_status clattn_mask_create_blocks(clattn_block_shape shape, int64_t query_blocks,
+                                                   int64_t key_blocks, const uint8_t* kept,
+                                                   size_t count, clattn_mask** mask);
+// The mask of a JSON object, as under "mask" in that of a problem: every mask here, and the
+// published patterns of patterns.hpp. Files that it names are looked up in `folder`; null or "":
+// the working directory. `extent` may be null; only block lists in the text need it.
+CLATTN_API clattn_status clattn_mask_create_from_json(const char* text, const char* folder,
+                                                      const clattn_extent* extent,
+                                                      clattn_mask** mask);
+CLATTN_API clattn_status clattn_mask_to_json(const clattn_mask* mask, char** text);
+
+CLATTN_API clattn_status clattn_mask_retain(clattn_mask* mask);
+CLATTN_API void clattn_mask_release(clattn_mask* mask);  // null is ignored
+
+// The sizes of a problem that a mask or a modifier is laid over.
+typedef struct clattn_sizes {
+  int64_t batch;      // 0 and up
+  int64_t heads;      // query heads, 0 and up
+  int64_t query_len;  // 0 to 2^30
+  int64_t key_len;    // 0 to 2^30
+} clattn_sizes;
+
+// One head of one batch.
+typedef struct clattn_slice {
+  int64_t batch;
+  int64_t head;
+} clattn_slice;
+
+// Tokens begin to end - 1.
+typedef struct clattn_range {
+  int64_t begin;
+  int64_t end;
+} clattn_range;
+
 typedef enum clattn_coverage {
   CLATTN_COVERAGE_NONE = 0,
   CLATTN_COVERAGE_SOME = 1,
   CLATTN_COVERAGE_ALL = 2
 } clattn_coverage;
 
-// The four views of a mask and the count. Errors: invalid argument for a length, a range or a point
-// outside the extent.
+// The views of a mask. Errors: those of clattn_mask_validate, and invalid argument for a slice, a
+// range or a point outside the sizes.
 
-// Whether the query of the point sees its key; *allows is a truth.
-CLATTN_API clattn_status clattn_mask_allows(const clattn_mask* mask, clattn_extent extent,
+// Whether the mask can be laid over these sizes. Errors: invalid argument, with the value and the
+// limit, where not.
+CLATTN_API clattn_status clattn_mask_validate(const clattn_mask* mask, clattn_sizes sizes);
+// Whether the query of the point sees its key; *allows is a truth. Errors: unsupported where only a
+// device knows.
+CLATTN_API clattn_status clattn_mask_allows(const clattn_mask* mask, clattn_sizes sizes,
                                             clattn_point point, int32_t* allows);
 // Which pairs of the rectangle queries x keys are visible; *coverage is a clattn_coverage. None and
 // all are promises, some is always a safe answer.
-CLATTN_API clattn_status clattn_mask_classify(const clattn_mask* mask, clattn_extent extent,
-                                              clattn_range queries, clattn_range keys,
-                                              int32_t* coverage);
-// A range of keys outside which none of the queries sees any key. Constant time.
-CLATTN_API clattn_status clattn_mask_reach(const clattn_mask* mask, clattn_extent extent,
-                                           clattn_range queries, clattn_range* keys);
-// An OpenCL C expression of the ints batch, head, query and key, 0 is false, for kernels of the
-// application's own. It reads its numbers as MASK_VALUE(i), i < *count: the kernel defines that
-// macro, and gets values[0 .. *count) as arguments. Errors: unsupported where a number does not
-// fit.
-#define CLATTN_MASK_MAX_VALUES 8
-CLATTN_API clattn_status clattn_mask_get_expression(const clattn_mask* mask, clattn_extent extent,
-                                                    int32_t values[CLATTN_MASK_MAX_VALUES],
-                                                    size_t* count, char** expression);
-// The exact number of visible pairs of one batch and head; the cost grows with the length of the
-// mask's boundary.
+CLATTN_API clattn_status clattn_mask_classify(const clattn_mask* mask, clattn_sizes sizes,
+                                              clattn_slice slice, clattn_range queries,
+                                              clattn_range keys, int32_t* coverage);
+// A range of keys outside which none of the queries sees any key.
+CLATTN_API clattn_status clattn_mask_reach(const clattn_mask* mask, clattn_sizes sizes,
+                                           clattn_slice slice, clattn_range queries,
+                                           clattn_range* keys);
+// What the mask depends on beside query and key: truths.
+CLATTN_API clattn_status clattn_mask_get_variation(const clattn_mask* mask, int32_t* batch,
+                                                   int32_t* head);
+// Queries, ascending, in front of which the pattern changes abruptly. *count is how many there are,
+// of which the first `capacity` are written; `seams` may be null if that is 0.
+CLATTN_API clattn_status clattn_mask_get_seams(const clattn_mask* mask, clattn_sizes sizes,
+                                               clattn_slice slice, int64_t* seams, size_t capacity,
+                                               size_t* count);
+// The exact number of visible pairs of one slice, if that takes no more than `budget` halvings of a
+// rectangle, which grow in number with the length of the mask's boundary. *found is a truth; where
+// it is 0, *pairs is left alone.
 CLATTN_API clattn_status clattn_mask_count_visible_pairs(const clattn_mask* mask,
-                                                         clattn_extent extent, int64_t* pairs);
+                                                         clattn_sizes sizes, clattn_slice slice,
+                                                         int64_t budget, int32_t* found,
+                                                         int64_t* pairs);
+// The mask for kernels of the application's own. Set hooks->struct_size before. Errors: unsupported
+// where a number does not fit or there are too many buffers.
+CLATTN_API clattn_status clattn_mask_get_hooks(const clattn_mask* mask, clattn_hooks* hooks);
+
+// ---- Block lists --------------------------------------------------------------------------------
+// A block-sparse pattern as lists: for every row of query blocks, which key blocks are seen wholly
+// ("full": no element mask is asked) and which in part ("partial": the element mask decides), in
+// the format of PyTorch's FlexAttention BlockMask. Counts are [batch, heads, query_blocks], indices
+// [batch, heads, query_blocks, capacity], ascending in each row; entries past the count are never
+// read.
+
+// `count` numbers in host memory. This struct does not grow.
+typedef struct clattn_int32_array {
+  const int32_t* values;  // may be null if count is 0
+  size_t count;
+} clattn_int32_array;
+
+typedef struct clattn_block_lists {
+  size_t struct_size;
+  clattn_block_shape shape;
+  clattn_int32_array partial_count;
+  clattn_int32_array partial_index;
+  clattn_int32_array full_count;  // may be empty with full_index: no full blocks
+  clattn_int32_array full_index;
+  // [batch, heads, key_blocks]: the first so many keys of each key block exist, the others are
+  // hidden; empty: all.
+  clattn_int32_array key_lengths;
+  void* owned;  // null; or what clattn_block_lists_release_parts frees
+} clattn_block_lists;
+
+// Lists of nothing, with a shape of blocks of 128 x 128 for all batches and heads.
+CLATTN_API clattn_status clattn_block_lists_init(clattn_block_lists* lists, size_t struct_size);
+// Frees what the library put into the lists, once; nothing for lists of the caller's own. The
+// arrays are empty afterwards. Null is ignored.
+CLATTN_API void clattn_block_lists_release_parts(clattn_block_lists* lists);
+
+// How many blocks there are along each length, and the entries of a row of the indices; each
+// pointer may be null. Errors: invalid argument for a block or a capacity that is too small.
+CLATTN_API clattn_status clattn_block_shape_get_counts(clattn_block_shape shape,
+                                                       clattn_extent extent, int64_t* query_blocks,
+                                                       int64_t* key_blocks, int64_t* capacity);
+// Errors: invalid argument that names the list, batch, head and row of the first offence: a count
+// that is negative or over the capacity, an index out of range, descending, repeated, or in both
+// lists; arrays whose sizes are not the shape's; key lengths outside [0, key_block].
+CLATTN_API clattn_status clattn_block_lists_validate(const clattn_block_lists* lists,
+                                                     clattn_extent extent);
+// The lists of a mask, exact: a block is partial only if some of its pairs are visible and some are
+// not. `sizes` are the problem's. Set lists->struct_size before; free with
+// clattn_block_lists_release_parts. Errors: those of clattn_mask_validate; invalid argument where
+// batch or heads of the shape are not the problem's though the mask varies with them, and where a
+// row needs more entries than the capacity.
+CLATTN_API clattn_status clattn_block_lists_make(const clattn_mask* mask, clattn_block_shape shape,
+                                                 clattn_sizes sizes, clattn_block_lists* lists);
+// For every key block its query blocks: counts are [batch, heads, key_blocks], indices [batch,
+// heads, key_blocks, query_blocks]. Set transposed->struct_size before; free as above. Errors:
+// those of clattn_block_lists_validate.
+CLATTN_API clattn_status clattn_block_lists_transpose(const clattn_block_lists* lists,
+                                                      clattn_extent extent,
+                                                      clattn_block_lists* transposed);
+// The lists as a mask: a pair is visible iff its block is full, or partial and `inside` allows it
+// (null: dense), and its key is within the block's key length. Errors: those of
+// clattn_block_lists_validate.
+CLATTN_API clattn_status clattn_mask_create_block_lists(const clattn_block_lists* lists,
+                                                        clattn_extent extent,
+                                                        const clattn_mask* inside,
+                                                        clattn_mask** mask);
+
+// ---- Score modifiers ----------------------------------------------------------------------------
+// What happens to a score between the product and the softmax: score = scale * q . k, then the
+// modifiers of a problem in their order, then the mask, then the softmax with the sink logits.
+// Immutable.
+
+typedef struct clattn_score clattn_score;
+
+// The score that takes the place of `score`. Called from any thread, also from several at once. It
+// must return: no C++ exception, no longjmp.
+typedef double (*clattn_apply_callback)(double score, clattn_point point, clattn_extent extent,
+                                        void* user);
+
+// Errors of all constructors: invalid argument, with the value and the limit.
+
+// cap * tanh(score / cap), cap within 1e-30 to 1e30 (Gemma 2, arXiv 2408.00118).
+CLATTN_API clattn_status clattn_score_create_softcap(float cap, clattn_score** score);
+// score - slope * |p - j| (ALiBi, arXiv 2108.12409). Slopes are [batch, heads], finite, `count` of
+// them; batch is the problem's or 1.
+CLATTN_API clattn_status clattn_score_create_alibi(const float* slopes, size_t count, int64_t batch,
+                                                   clattn_score** score);
+// The slopes of that paper for so many heads, into slopes[0 .. heads).
+CLATTN_API clattn_status clattn_alibi_get_slopes(int64_t heads, float* slopes);
+// score + buffer[b, h, i, j], contiguous, of type f32, f16 or bf16; each size is the problem's or
+// 1, which broadcasts, and their product is buffer->count. The buffer may be bound at launch.
+CLATTN_API clattn_status clattn_score_create_bias(const clattn_buffer* buffer, clattn_sizes sizes,
+                                                  clattn_score** score);
+// score + table[h, clamp(j - p, -reach, reach) + reach]: a bias by relative position (T5, arXiv
+// 1910.10683). The table is [heads or 1, 2 * reach + 1], finite, `count` entries.
+CLATTN_API clattn_status clattn_score_create_relative_position(const float* table, size_t count,
+                                                               int64_t reach, clattn_score** score);
+// A modifier of the application's own: an OpenCL C expression of the float score and the ints
+// batch, head, query, key, query_len and key_len. `apply` and `user` are as `allows` and `user` of
+// clattn_mask_create_expression.
+CLATTN_API clattn_status clattn_score_create_expression(const clattn_expression* expression,
+                                                        clattn_apply_callback apply, void* user,
+                                                        clattn_score** score);
+// The modifier of a JSON object, as one of those under "score" in that of a problem, but sink
+// logits. `folder` is as of clattn_mask_create_from_json.
+CLATTN_API clattn_status clattn_score_create_from_json(const char* text, const char* folder,
+                                                       clattn_score** score);
+CLATTN_API clattn_status clattn_score_to_json(const clattn_score* score, char** text);
+
+CLATTN_API clattn_status clattn_score_retain(clattn_score* score);
+CLATTN_API void clattn_score_release(clattn_score* score);  // null is ignored
+
+// Errors: invalid argument, with the value and the limit, where the modifier cannot be laid over
+// these sizes.
+CLATTN_API clattn_status clattn_score_validate(const clattn_score* score, clattn_sizes sizes);
+// What the modifier makes of a score. Errors: those of clattn_score_validate; invalid argument for
+// a point outside the sizes; unsupported where only a device knows.
+CLATTN_API clattn_status clattn_score_apply(const clattn_score* score, clattn_sizes sizes,
+                                            clattn_point point, double value, double* result);
+// As clattn_mask_get_hooks.
+CLATTN_API clattn_status clattn_score_get_hooks(const clattn_score* score, clattn_hooks* hooks);
 
 // ---- Problems -----------------------------------------------------------------------------------
 // What is to be computed, without a device:
-//   output[b, h, i, :] = sum over visible j of softmax_j(scale * query[b, h, i] . key[b, g, j]) *
-//                        value[b, g, j, :],   g = h / (heads / kv_heads)
-// A row that sees no key gives zeros, and LSE -inf. Arithmetic is f32 whatever the storage.
+//   output[b, h, i, :] = sum over visible j of softmax_j(score(b, h, i, j)) * value[b, g, j, :],
+//   score(b, h, i, j) = scale * query[b, h, i] . key[b, g, j], changed by the modifiers,
+//   g = h / (heads / kv_heads)
+// A sink logit is one more term of the softmax's sum that has no value (gpt-oss, arXiv 2508.10925):
+// it takes weight away from the keys, and counts in LSE. A row that sees no key gives zeros, and
+// LSE -inf, or its sink logit. Values must be finite for hidden keys too. Arithmetic is f32
+// whatever the storage.
 
 typedef enum clattn_data_type {
   CLATTN_DATA_TYPE_F32 = 0,
@@ -264,17 +561,31 @@ typedef struct clattn_problem {
   int32_t has_strides[CLATTN_ROLE_COUNT];     // truths, by role
   clattn_strides strides[CLATTN_ROLE_COUNT];  // by role; no two output elements may overlap
   clattn_mask* mask;  // null: every query sees every key. The struct holds no reference of its own.
+  // Truth: block lists of this shape come with each launch (clattn_tensors.blocks) and may change
+  // between launches. Blocks that they don't list are hidden, `mask` decides in partial blocks.
+  int32_t has_blocks;
+  clattn_block_shape blocks;
+  clattn_score* const* scores;  // score_count of them, in the order in which they apply, or null;
+  size_t score_count;           // the struct holds no references of its own
+  const float* sink_logits;     // [heads], finite, or null: none
+  size_t sink_logit_count;      // heads, or 0
+  void* owned;                  // null; or what clattn_problem_release_parts frees
 } clattn_problem;
 
 // Fills in the defaults: clattn_problem_init(&problem, sizeof problem).
 CLATTN_API clattn_status clattn_problem_init(clattn_problem* problem, size_t struct_size);
 
 // The problem that a JSON object says, as in the README under "Problems"; absent sizes stay at the
-// defaults, kv_heads follows heads and value_dim follows head_dim. Set problem->struct_size before.
-// problem->mask receives a reference that the caller gives back with clattn_mask_release. Errors:
-// invalid argument for a syntax error, a wrong type, an unknown value, or an unknown key, which is
-// named together with the nearest legal one.
-CLATTN_API clattn_status clattn_problem_from_json(const char* text, clattn_problem* problem);
+// defaults, kv_heads follows heads and value_dim follows head_dim. Files that it names are looked
+// up in `folder`; null or "": the working directory. Set problem->struct_size before. The mask, the
+// scores and the sink logits are the problem's `owned`: give them back with
+// clattn_problem_release_parts. Errors: invalid argument for a syntax error, a wrong type, an
+// unknown value, or an unknown key, which is named together with the nearest legal one.
+CLATTN_API clattn_status clattn_problem_from_json(const char* text, const char* folder,
+                                                  clattn_problem* problem);
+// Frees what the library put into the problem, once; nothing for a problem of the caller's own. Its
+// mask, scores and sink logits are null afterwards. Null is ignored.
+CLATTN_API void clattn_problem_release_parts(clattn_problem* problem);
 CLATTN_API clattn_status clattn_problem_to_json(const clattn_problem* problem, char** text);
 
 // Whether any device could compute the problem. Every function that takes a problem to work on does
@@ -410,6 +721,27 @@ typedef struct clattn_tensor {
   int64_t offset;
 } clattn_tensor;
 
+// The block lists of a launch, for a problem with blocks: int32 buffers of the engine's context,
+// laid out as in clattn_block_lists. They are not read on the host: a count outside [0, capacity]
+// makes the rows of its block NaN, and so does an index out of range;
+// clattn_block_list_buffers_check says where. This struct does not grow.
+typedef struct clattn_block_list_buffers {
+  cl_mem partial_count;
+  cl_mem partial_index;
+  cl_mem full_count;  // null with full_index: there are no full blocks
+  cl_mem full_index;
+  cl_mem key_lengths;  // null: all keys of a block exist
+  // A permutation of the rows of blocks, [batch * heads * query_blocks]: the order in which they
+  // start; null: their own. Heavy rows first keeps the device busy to the end.
+  cl_mem row_order;
+} clattn_block_list_buffers;
+
+// A buffer that an expression or a bias leaves to be bound at launch. This struct does not grow.
+typedef struct clattn_named_memory {
+  const char* name;
+  cl_mem buffer;
+} clattn_named_memory;
+
 // The shapes are those of clattn_role; the buffers stay the caller's.
 typedef struct clattn_tensors {
   size_t struct_size;
@@ -419,6 +751,9 @@ typedef struct clattn_tensors {
   clattn_tensor output;
   clattn_tensor
       lse;  // f32 [batch, heads, query_len], contiguous; read only if the problem wants it
+  clattn_block_list_buffers blocks;    // read only if the problem has blocks
+  const clattn_named_memory* buffers;  // buffer_count of them, or null
+  size_t buffer_count;
 } clattn_tensors;
 
 CLATTN_API clattn_status clattn_tensors_init(clattn_tensors* tensors, size_t struct_size);
@@ -428,13 +763,16 @@ CLATTN_API clattn_status clattn_tensors_init(clattn_tensors* tensors, size_t str
 // `event` may be null; else *event receives the event of the last command, which the caller
 // releases with clReleaseEvent. The tensors must stay alive until it completes. Launches nothing on
 // errors: invalid argument when the queue or a buffer is of another context, a buffer is smaller
-// than its strides need, or an event is null; device failure.
+// than its strides need, one that is bound at launch is missing, or an event is null; device
+// failure. Launches of a plan that splits rows (clattn_plan_report.parts) share its workspace and
+// run one behind another, whatever their queues: as OpenCL demands where a queue waits for another,
+// flush each of them.
 CLATTN_API clattn_status clattn_plan_enqueue(const clattn_plan* plan, cl_command_queue queue,
                                              const clattn_tensors* tensors, cl_uint num_wait,
                                              const cl_event* wait_list, cl_event* event);
 
-// The problem that was planned. Set problem->struct_size before. problem->mask receives a reference
-// that the caller gives back with clattn_mask_release.
+// The problem that was planned. Set problem->struct_size before. Give its parts back with
+// clattn_problem_release_parts.
 CLATTN_API clattn_status clattn_plan_get_problem(const clattn_plan* plan, clattn_problem* problem);
 
 // What was planned, in numbers. The texts belong to the plan and live as long as it.
@@ -445,14 +783,20 @@ typedef struct clattn_plan_report {
   const char* why;              // why this family and tile
   const char* const* rejected;  // "family: reason", rejected_count of them
   size_t rejected_count;
-  int64_t query_tile;     // queries
-  int64_t key_tile;       // keys
-  int64_t tiles_total;    // of one batch and head
-  int64_t tiles_visited;  // of one batch and head
-  int64_t tiles_masked;   // of one batch and head, visited with the element mask
-  int64_t visible_pairs;  // of one batch and head
-  double flops;           // 2 * (head_dim + value_dim) per visible pair, all heads
+  int64_t query_tile;  // queries
+  int64_t key_tile;    // keys
+  // Of all batches and heads. With block lists that come at launch, nothing is known of them: all
+  // tiles then count as visited and masked.
+  double tiles_total;
+  double tiles_visited;
+  double tiles_masked;    // visited with the element mask
+  double visible_pairs;   // exact; or, where the mask is too irregular to count, those of the
+  int32_t pairs_counted;  // visited tiles, and this truth is 0
+  double flops;           // 2 * (head_dim + value_dim) per visible pair
   double bytes;           // every tensor once
+  double balance;         // expected share of the compute units that are busy until the last ends
+  int64_t split_rows;     // rows of tiles that were split, and
+  int64_t parts;          // the parts that they were split into, which are merged by LSE
   int64_t work_groups;
   int64_t work_group_size;      // work-items
   int64_t local_memory_bytes;   // of one work-group
@@ -476,6 +820,79 @@ CLATTN_API clattn_status clattn_family_get_name(size_t index, char** name);
 CLATTN_API clattn_status clattn_family_get_rejection(const char* family,
                                                      const clattn_device* device, char** reason);
 
+// ---- Block builders -----------------------------------------------------------------------------
+// Block lists made on the device, for a problem with blocks: a builder owns the lists of one
+// pattern, fills them from the problem's mask and, if given, from a tensor that says which blocks
+// to keep, and hands them to clattn_plan_enqueue. A recipe of dynamic sparsity is: estimate block
+// scores, select here, attend.
+
+typedef struct clattn_block_builder clattn_block_builder;
+
+typedef enum clattn_selection_kind {
+  CLATTN_SELECTION_KIND_NONZERO = 0,    // u8: blocks that are not 0
+  CLATTN_SELECTION_KIND_THRESHOLD = 1,  // f32: scores of at least `threshold`
+  CLATTN_SELECTION_KIND_TOP_K = 2,      // f32: the `count` highest of each row of query blocks
+  CLATTN_SELECTION_KIND_TOP_P = 3  // f32, not negative: the highest of each row until their sum
+                                   // reaches `share` of the row's
+} clattn_selection_kind;
+
+// Which blocks a tensor keeps: [batch, heads, query_blocks, key_blocks] of the problem's block
+// shape, contiguous. Ties are decided for the lower block index. NaN scores are never kept.
+typedef struct clattn_block_selection {
+  size_t struct_size;
+  cl_mem buffer;
+  int64_t count;
+  float threshold;
+  float share;            // 0 to 1
+  int32_t kind;           // a clattn_selection_kind; default nonzero
+  int32_t keep_crossing;  // truth: the block that crosses the share is kept; default true
+} clattn_block_selection;
+
+CLATTN_API clattn_status clattn_block_selection_init(clattn_block_selection* selection,
+                                                     size_t struct_size);
+
+// Compiles and allocates, and may wait for the device. A block whose pairs are all visible in the
+// problem's mask is full, one with some is partial, others are not listed. Errors: those of
+// clattn_plan_create; invalid argument where the problem has no blocks, or a mask that varies with
+// batch or head while the blocks don't.
+CLATTN_API clattn_status clattn_block_builder_create(const clattn_engine* engine,
+                                                     const clattn_problem* problem,
+                                                     clattn_block_builder** builder);
+CLATTN_API clattn_status clattn_block_builder_retain(clattn_block_builder* builder);
+CLATTN_API void clattn_block_builder_release(clattn_block_builder* builder);  // null is ignored
+
+// Fills the lists on `queue`; launches only. `num_wait`, `wait_list` and `event` are as of
+// clattn_plan_enqueue. Null `selection` keeps all blocks. `buffers`, null or buffer_count of them,
+// are those of the mask that are bound at launch. A row of more blocks than the capacity gets a
+// count of -1, which makes its output NaN. The caller orders building and reading by events or an
+// in-order queue. Launches nothing on errors: invalid argument for a buffer of another context or
+// too small; device failure.
+CLATTN_API clattn_status clattn_block_builder_build(clattn_block_builder* builder,
+                                                    cl_command_queue queue,
+                                                    const clattn_block_selection* selection,
+                                                    const clattn_named_memory* buffers,
+                                                    size_t buffer_count, cl_uint num_wait,
+                                                    const cl_event* wait_list, cl_event* event);
+
+// For clattn_tensors.blocks. The buffers live as long as the builder.
+CLATTN_API clattn_status clattn_block_builder_get_lists(const clattn_block_builder* builder,
+                                                        clattn_block_list_buffers* lists);
+// As clattn_block_lists_transpose makes them; filled by each build, too.
+CLATTN_API clattn_status clattn_block_builder_get_transposed(const clattn_block_builder* builder,
+                                                             clattn_block_list_buffers* lists);
+// Reads the lists back, which waits for the queue. Set lists->struct_size before; free with
+// clattn_block_lists_release_parts. Errors: invalid argument that names the first row over its
+// capacity, with its count and the limit; device failure.
+CLATTN_API clattn_status clattn_block_builder_download(const clattn_block_builder* builder,
+                                                       cl_command_queue queue,
+                                                       clattn_block_lists* lists);
+
+// Reads lists of anybody's making back and holds them to what clattn_block_lists_validate asks;
+// waits for the queue. For debugging: a launch itself does not read them on the host.
+CLATTN_API clattn_status clattn_block_list_buffers_check(cl_command_queue queue,
+                                                         const clattn_problem* problem,
+                                                         const clattn_block_list_buffers* lists);
+
 // ---- The CPU reference --------------------------------------------------------------------------
 // Naive attention in double precision over host tensors, which every kernel answers to.
 
@@ -492,7 +909,8 @@ typedef int32_t (*clattn_progress_callback)(int64_t done, int64_t total, void* u
 
 // What to compute from and into. Inputs are raw storage in the problem's data type and strides,
 // from element [0, 0, 0, 0] on, with their sizes in bytes; null where the tensor has no elements.
-// Results are dense doubles whatever the problem's strides, and are the caller's memory.
+// Results are dense doubles whatever the problem's strides, and are the caller's memory. Buffers
+// and block lists that come at launch cannot be computed with.
 typedef struct clattn_reference {
   size_t struct_size;
   int32_t precision;  // a clattn_reference_precision; default exact
@@ -508,13 +926,17 @@ typedef struct clattn_reference {
   size_t lse_count;                   // doubles that `lse` has room for
   clattn_progress_callback progress;  // may be null
   void* progress_user;
+  const int64_t*
+      queries;         // those to compute, in that order, query_count of them: results then have
+  size_t query_count;  // as many rows as that instead of query_len; null and 0: all
 } clattn_reference;
 
 CLATTN_API clattn_status clattn_reference_init(clattn_reference* reference, size_t struct_size);
 
 // Computes on all cores and returns when done; stopped by `progress`, it succeeds with incomplete
 // results. Errors: those of clattn_problem_validate; invalid argument for an input too short for
-// its strides, or a result without room (how many it has, how many it needs).
+// its strides, a result without room (how many it has, how many it needs), a query out of range, or
+// what comes at launch.
 CLATTN_API clattn_status clattn_reference_compute(const clattn_problem* problem,
                                                   const clattn_reference* reference);
 

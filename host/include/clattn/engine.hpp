@@ -37,12 +37,34 @@ struct TensorView {
   std::int64_t offset = 0;
 };
 
+// The block lists of a launch (blocks.hpp), for a Problem with `blocks`: int32 buffers of the
+// engine's context. They are not read on the host: a count outside [0, capacity] makes the rows of
+// its block NaN, and so does an index out of range; check_block_lists says where.
+struct BlockListBuffers {
+  cl_mem partial_count = nullptr;
+  cl_mem partial_index = nullptr;
+  cl_mem full_count = nullptr;  // null with full_index: there are no full blocks
+  cl_mem full_index = nullptr;
+  cl_mem key_lengths = nullptr;  // null: all keys of a block exist
+  // A permutation of the rows of blocks, [batch * heads * query_blocks]: the order in which they
+  // start; null: their own. Heavy rows first keeps the device busy to the end.
+  cl_mem row_order = nullptr;
+};
+
+// A buffer that an expression or a bias leaves to be bound at launch, by its name.
+struct NamedMemory {
+  std::string name;
+  cl_mem buffer = nullptr;
+};
+
 struct Tensors {
   TensorView query;
   TensorView key;
   TensorView value;
   TensorView output;
-  TensorView lse;  // read only if the Problem asks for LSE
+  TensorView lse = {};           // read only if the Problem asks for LSE
+  BlockListBuffers blocks = {};  // read only if the Problem has blocks
+  std::vector<NamedMemory> buffers = {};
 };
 
 // Overrides of the planner's choice.
@@ -63,12 +85,20 @@ struct PlanReport {
   std::vector<std::string> rejected;  // "family: reason"
   std::int64_t query_tile = 0;        // queries
   std::int64_t key_tile = 0;          // keys
-  std::int64_t tiles_total = 0;       // of one batch and head
-  std::int64_t tiles_visited = 0;
-  std::int64_t tiles_masked = 0;   // visited with the element mask
-  std::int64_t visible_pairs = 0;  // of one batch and head
-  double flops = 0;                // 2 * (head_dim + value_dim) per visible pair, all heads
-  double bytes = 0;                // every tensor once
+  // Of all batches and heads. With block lists that come at launch, nothing is known of them: all
+  // tiles then count as visited and masked.
+  double tiles_total = 0;
+  double tiles_visited = 0;
+  double tiles_masked = 0;   // visited with the element mask
+  double visible_pairs = 0;  // exact, or where the mask is too irregular to count, the pairs of the
+  bool pairs_counted = true;  // visited tiles, and this is false
+  double flops = 0;           // 2 * (head_dim + value_dim) per visible pair
+  double bytes = 0;           // every tensor once
+  // Expected share of the compute units that are busy until the last one ends; rows that were
+  // split, and the parts they were split into, which are merged by LSE.
+  double balance = 1;
+  std::int64_t split_rows = 0;
+  std::int64_t parts = 0;
   std::int64_t work_groups = 0;
   std::int64_t work_group_size = 0;
   std::int64_t local_memory_bytes = 0;   // of one work-group
@@ -80,7 +110,10 @@ class CLATTN_API Plan {
   // Launches on `queue` after `wait_list` and returns the event of the last command. Allocates no
   // device memory, compiles nothing and never waits. The tensors must stay alive until the event
   // completes. Throws Error (invalid_argument) and launches nothing when the queue or a buffer is
-  // of another context, or a buffer is smaller than its strides need.
+  // of another context, a buffer is smaller than its strides need, or one that is bound at launch
+  // is missing. Launches of a plan that splits rows (PlanReport::parts) share its workspace and run
+  // one behind another, whatever their queues: as OpenCL demands where a queue waits for another,
+  // flush each of them.
   Event enqueue(cl_command_queue queue, const Tensors& tensors,
                 std::span<const cl_event> wait_list = {}) const;
 
@@ -124,6 +157,7 @@ class CLATTN_API Engine {
   struct State;
 
  private:
+  friend class BlockBuilder;
   friend struct EngineAccess;  // of the tests: engines whose device has made-up facts
   std::shared_ptr<State> state_;
 };

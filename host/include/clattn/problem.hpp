@@ -1,20 +1,25 @@
 // What is to be computed: scaled dot-product attention (Vaswani et al., arXiv 1706.03762)
-//   output[b, h, i, :] = sum over visible j of softmax_j(scale * query[b, h, i] . key[b, g, j]) *
-//                        value[b, g, j, :],   g = h / (heads / kv_heads)
-// A row that sees no key gives zeros, and LSE -inf. A hidden key has weight 0, with which its value
-// may still be multiplied: values must be finite for hidden keys too, or NaN may reach rows that
-// don't see them. Hidden keys themselves may hold anything. A Problem knows no device; it is plain
-// data.
+//   output[b, h, i, :] = sum over visible j of softmax_j(score(b, h, i, j)) * value[b, g, j, :]
+//   score(b, h, i, j) = scale * query[b, h, i] . key[b, g, j], changed by the modifiers of
+//   score.hpp g = h / (heads / kv_heads)
+// A sink logit is one more term of the softmax's sum that has no value (gpt-oss, arXiv 2508.10925):
+// it takes weight away from the keys, and counts in LSE. A row that sees no key gives zeros, and
+// LSE -inf, or its sink logit. A hidden key has weight 0, with which its value may still be
+// multiplied: values must be finite for hidden keys too, or NaN may reach rows that don't see them.
+// Hidden keys themselves may hold anything. A Problem knows no device; it is plain data.
 #pragma once
 
 #include <clattn/export.h>
 
+#include <clattn/blocks.hpp>
 #include <clattn/mask.hpp>
+#include <clattn/score.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace clattn {
 
@@ -54,8 +59,13 @@ struct CLATTN_API Problem {
   std::int64_t value_dim = 0;          // of value and output: the same limits
   std::optional<float> scale;          // 1 / sqrt(head_dim) where absent; 0 and negative are legal
   Mask mask = dense_mask();
-  bool lse = false;              // also write LSE: f32 [batch, heads, query_len], natural log
-  Layout layout = Layout::bhld;  // of every tensor whose strides are absent
+  // Block lists of this shape come with each launch (Tensors::blocks) and may change between
+  // launches: blocks that they don't list are hidden, `mask` decides in their partial blocks.
+  std::optional<BlockShape> blocks;
+  std::vector<Score> scores;       // in the order in which they apply
+  std::vector<float> sink_logits;  // [heads], finite; empty: none
+  bool lse = false;                // also write LSE: f32 [batch, heads, query_len], natural log
+  Layout layout = Layout::bhld;    // of every tensor whose strides are absent
   std::optional<Strides> query_strides;
   std::optional<Strides> key_strides;
   std::optional<Strides> value_strides;
@@ -89,12 +99,18 @@ CLATTN_API TensorShape tensor_shape(const Problem& problem, Role role);
 CLATTN_API void validate(const Problem& problem);
 
 // The JSON form (README, "Problems"): {"scale": 0.125, "dtype": "bf16", "mask": {"causal": {}},
-// "lse": true, "layout": "bhld", "batch": ..., "heads": ..., "kv_heads": ..., "q_len": ...,
-// "kv_len": ..., "head_dim": ..., "value_dim": ...}. Sizes may be absent: they stay as in a default
-// Problem, kv_heads follows heads and value_dim follows head_dim. Throws Error (invalid_argument)
-// on a syntax error, a wrong type, an unknown value, or an unknown key, which is named together
-// with the nearest legal one.
-CLATTN_API Problem problem_from_json(std::string_view text);
+// "score": [{"softcap": 30}], "lse": true, "layout": "bhld", "batch": ..., "heads": ...,
+// "kv_heads": ..., "q_len": ..., "kv_len": ..., "head_dim": ..., "value_dim": ...}. Sizes may be
+// absent: they stay as in a default Problem, kv_heads follows heads and value_dim follows head_dim.
+// Throws Error (invalid_argument) on a syntax error, a wrong type, an unknown value, or an unknown
+// key, which is named together with the nearest legal one. Files that the object names are looked
+// up in `folder`.
+CLATTN_API Problem problem_from_json(std::string_view text, const std::string& folder = "");
+// One mask, or one modifier (not sink logits), of that object. Block lists in the text need
+// `extent`.
+CLATTN_API Mask mask_from_json(std::string_view text, const std::string& folder = "",
+                               const std::optional<Extent>& extent = {});
+CLATTN_API Score score_from_json(std::string_view text, const std::string& folder = "");
 CLATTN_API std::string problem_to_json(const Problem& problem);
 
 }  // namespace clattn

@@ -39,12 +39,14 @@ enum class ReferencePrecision {
 // Called with the rows done and all rows; return false to stop (the result is then incomplete).
 using ReferenceProgress = std::function<bool(std::int64_t done, std::int64_t total)>;
 
-// Throws Error (invalid_argument) for an invalid problem or a span too short for its strides.
+// Computes the given queries, in that order, or all where there are none: results then have as many
+// rows as `queries` instead of query_len. Throws Error (invalid_argument) for an invalid problem, a
+// span too short for its strides, a query out of range, block lists or buffers that come at launch.
 // Reentrant; uses all cores.
-CLATTN_API ReferenceResult
-reference_attention(const Problem& problem, const HostTensors& tensors,
-                    ReferencePrecision precision = ReferencePrecision::exact,
-                    const ReferenceProgress& progress = {});
+CLATTN_API ReferenceResult reference_attention(
+    const Problem& problem, const HostTensors& tensors,
+    ReferencePrecision precision = ReferencePrecision::exact,
+    const ReferenceProgress& progress = {}, std::span<const std::int64_t> queries = {});
 
 // Exact conversions between storage and double. Rounds to nearest even.
 CLATTN_API double load_element(DataType type, const std::byte* base, std::int64_t index);

@@ -1,0 +1,87 @@
+// What the benchmarks share: problems that are checked before they are timed, medians, and lines
+// that say whether a ratio holds.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <clattn/engine.hpp>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "clattn/launch.hpp"
+#include "clattn/tensors.hpp"
+#include "clattn/verify.hpp"
+
+namespace clattn::tool {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kSeed = 1;
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+inline double median(std::vector<double> values) {
+  std::ranges::nth_element(values, values.begin() + values.size() / 2);
+  return values[values.size() / 2];
+}
+
+// Batch 1, as many queries as keys, head and value dimension 64.
+inline Problem square_problem(std::int64_t heads, std::int64_t length, Mask mask,
+                              DataType type = DataType::f32) {
+  Problem problem;
+  problem.data_type = type;
+  problem.heads = problem.kv_heads = heads;
+  problem.query_len = problem.key_len = length;
+  problem.head_dim = problem.value_dim = 64;
+  problem.mask = std::move(mask);
+  return problem;
+}
+
+// A problem that is ready to be timed. Where its block lists come at launch, `equal` is the problem
+// whose mask says the same.
+class Case {
+ public:
+  Case(const Launcher& launcher, const Problem& problem)
+      : Case(launcher, problem, problem, BlockListBuffers()) {}
+  Case(const Launcher& launcher, const Problem& problem, const Problem& equal,
+       const BlockListBuffers& lists)
+      : Case(launcher, problem, equal, lists, random_inputs(problem, kSeed),
+             poisoned_result(problem)) {}
+
+  double seconds() const { return tensors_.run(plan_, lists_); }
+  double flops() const { return plan_.report().flops; }
+  PlanReport report() const { return plan_.report(); }
+
+ private:
+  Case(const Launcher& launcher, const Problem& problem, const Problem& equal,
+       const BlockListBuffers& lists, const HostInputs& inputs, HostResult result)
+      : plan_(launcher.engine().plan(problem)), tensors_(launcher, inputs, result), lists_(lists) {
+    seconds();
+    tensors_.read(result);
+    const auto failures = check_rows(equal, inputs, result, plan_.report().query_tile);
+    if (failures.empty()) return;
+    throw Error(ErrorCategory::device_failure, "not timed, for it is wrong: " + failures.front());
+  }
+
+  Plan plan_;
+  DeviceTensors tensors_;
+  BlockListBuffers lists_;
+};
+
+enum class Sense { at_least, at_most };
+
+inline void print_line(const std::string& what, double value, Sense sense, double target,
+                       const std::string& unit, const std::string& details) {
+  const bool holds = sense == Sense::at_least ? value >= target : value <= target;
+  fmt::print("{:<52} {:>8.3g}{:<4} {} {:>5.3g}{:<4} {:<5} {}\n", what, value, unit,
+             sense == Sense::at_least ? ">=" : "<=", target, unit, holds ? "holds" : "FAILS",
+             details);
+  std::fflush(stdout);
+}
+
+}  // namespace clattn::tool

@@ -1,0 +1,127 @@
+// Plans: making them, launching them, and what they tell.
+#include "host/c_api/convert.hpp"
+
+namespace clattn::c_api {
+namespace {
+
+PlanOptions read_options(const clattn_plan_options* source) {
+  PlanOptions options;
+  if (!source) return options;
+  require_struct(source, "options", "clattn_plan_options");
+  if (source->family) options.family = source->family;
+  return options;
+}
+
+Tensors read_tensors(const clattn_tensors* source) {
+  require_struct(source, "tensors", "clattn_tensors");
+  const auto view = [](const clattn_tensor& tensor) {
+    return TensorView{tensor.buffer, tensor.offset};
+  };
+  return {view(source->query),
+          view(source->key),
+          view(source->value),
+          view(source->output),
+          view(source->lse),
+          read_list_buffers(source->blocks),
+          read_named_memory(source->buffers, source->buffer_count)};
+}
+
+}  // namespace
+}  // namespace clattn::c_api
+
+using namespace clattn::c_api;
+
+clattn_status clattn_engine_supports(const clattn_engine* engine, const clattn_problem* problem,
+                                     const clattn_plan_options* options, int32_t* supported,
+                                     char** reason) {
+  return guarded([&] {
+    require(engine, "engine");
+    require(supported, "supported");
+    const clattn::Support support =
+        engine->object.supports(read_problem(problem), read_options(options));
+    if (reason) *reason = duplicate(support.reason);
+    *supported = support.supported;
+  });
+}
+
+clattn_status clattn_plan_options_init(clattn_plan_options* options, size_t struct_size) {
+  return init(options, struct_size, "options", "clattn_plan_options", {});
+}
+
+clattn_status clattn_plan_create(const clattn_engine* engine, const clattn_problem* problem,
+                                 const clattn_plan_options* options, clattn_plan** plan) {
+  return create(plan, "plan", [&] {
+    require(engine, "engine");
+    return engine->object.plan(read_problem(problem), read_options(options));
+  });
+}
+
+clattn_status clattn_plan_retain(clattn_plan* plan) { return retain(plan, "plan"); }
+
+void clattn_plan_release(clattn_plan* plan) { release(plan); }
+
+clattn_status clattn_tensors_init(clattn_tensors* tensors, size_t struct_size) {
+  return init(tensors, struct_size, "tensors", "clattn_tensors", {});
+}
+
+clattn_status clattn_plan_enqueue(const clattn_plan* plan, cl_command_queue queue,
+                                  const clattn_tensors* tensors, cl_uint num_wait,
+                                  const cl_event* wait_list, cl_event* event) {
+  return guarded([&] {
+    require(plan, "plan");
+    require(queue, "queue");
+    clattn::Event last =
+        plan->object.enqueue(queue, read_tensors(tensors), read_wait_list(num_wait, wait_list));
+    if (event) *event = last.release();
+  });
+}
+
+clattn_status clattn_plan_get_problem(const clattn_plan* plan, clattn_problem* problem) {
+  return guarded([&] {
+    require(plan, "plan");
+    require_struct(problem, "problem", "clattn_problem");
+    write_problem(plan->object.problem(), *problem);
+  });
+}
+
+clattn_status clattn_plan_get_report(const clattn_plan* plan, clattn_plan_report* report) {
+  return guarded([&] {
+    require(plan, "plan");
+    require_struct(report, "report", "clattn_plan_report");
+    const clattn::PlanReport& source = plan->report();
+    report->family = source.family.c_str();
+    report->config = source.config.c_str();
+    report->why = source.why.c_str();
+    report->rejected = plan->rejected().data();
+    report->rejected_count = plan->rejected().size();
+    report->query_tile = source.query_tile;
+    report->key_tile = source.key_tile;
+    report->tiles_total = source.tiles_total;
+    report->tiles_visited = source.tiles_visited;
+    report->tiles_masked = source.tiles_masked;
+    report->visible_pairs = source.visible_pairs;
+    report->pairs_counted = source.pairs_counted;
+    report->flops = source.flops;
+    report->bytes = source.bytes;
+    report->balance = source.balance;
+    report->split_rows = source.split_rows;
+    report->parts = source.parts;
+    report->work_groups = source.work_groups;
+    report->work_group_size = source.work_group_size;
+    report->local_memory_bytes = source.local_memory_bytes;
+    report->device_memory_bytes = source.device_memory_bytes;
+  });
+}
+
+clattn_status clattn_plan_explain(const clattn_plan* plan, const clattn_rates* rates, char** text) {
+  return guarded([&] {
+    require(plan, "plan");
+    require(text, "text");
+    std::optional<clattn::DeviceRates> measured;
+    if (rates) {
+      require_struct(rates, "rates", "clattn_rates");
+      measured = {rates->flops_per_second, rates->bytes_per_second};
+    }
+    *text = duplicate(plan->object.explain(measured));
+  });
+}

@@ -1,0 +1,266 @@
+// From a decision to a plan: builds the programs, makes the schedule, lays out what a plan holds in
+// device memory, and sets the kernels' fixed arguments.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "host/invalid.hpp"
+#include "host/planning/plan_state.hpp"
+#include "runtime/status.hpp"
+
+namespace clattn {
+namespace {
+
+clattn_view view_of(const Problem& problem, Role role) {
+  const Strides strides = tensor_shape(problem, role).strides;
+  return {0, strides.batch, strides.head, strides.token};
+}
+
+// All but the offsets, which each launch brings, and the schedule's.
+clattn_arguments make_arguments(const Problem& problem, const Hooks& hooks) {
+  clattn_arguments arguments = {};
+  arguments.query = view_of(problem, Role::query);
+  arguments.key = view_of(problem, Role::key);
+  arguments.value = view_of(problem, Role::value);
+  arguments.output = view_of(problem, Role::output);
+  arguments.heads = static_cast<clattn_int32>(problem.heads);
+  arguments.kv_heads = static_cast<clattn_int32>(problem.kv_heads);
+  arguments.query_len = static_cast<clattn_int32>(problem.query_len);
+  arguments.key_len = static_cast<clattn_int32>(problem.key_len);
+  constexpr float kLog2E = 1.44269504088896341f;
+  arguments.query_scale = problem.effective_scale() * (problem.scores.empty() ? kLog2E : 1.0f);
+  std::copy(hooks.values.begin(), hooks.values.end(), arguments.values);
+  return arguments;
+}
+
+std::int64_t work_group_limit(const Kernel& kernel, cl_device_id device) {
+  std::size_t limit = 0;
+  check(clGetKernelWorkGroupInfo(kernel.get(), device, CL_KERNEL_WORK_GROUP_SIZE, sizeof limit,
+                                 &limit, nullptr),
+        "clGetKernelWorkGroupInfo");
+  return static_cast<std::int64_t>(limit);
+}
+
+// Fills a plan step by step.
+class PlanMaker {
+ public:
+  PlanMaker(Plan::State& plan, const Decision& decision)
+      : plan_(plan), problem_(plan.problem), decision_(decision), choice_(decision.choice) {}
+
+  void report() {
+    PlanReport& report = plan_.report;
+    report.family = decision_.family->name();
+    report.config = choice_.id;
+    report.why = choice_.why;
+    report.rejected = decision_.rejected;
+    report.query_tile = choice_.tile.queries;
+    report.key_tile = choice_.tile.keys;
+    report.work_group_size = choice_.work_group_size;
+    report.local_memory_bytes = choice_.local_memory_bytes;
+    for (Role role : {Role::query, Role::key, Role::value, Role::output}) {
+      report.bytes += double(tensor_shape(problem_, role).elements()) * size_of(problem_.data_type);
+    }
+    if (problem_.lse) {
+      report.bytes += 4 * double(problem_.batch * problem_.heads * problem_.query_len);
+    }
+  }
+
+  // Rows and spans that the host makes.
+  void compute_schedule() {
+    const Schedule schedule =
+        make_schedule(*problem_.mask, problem_.extent(), problem_.batch, problem_.heads,
+                      choice_.tile, plan_.engine->device.facts.compute_units, choice_.binned);
+    PlanReport& report = plan_.report;
+    report.tiles_total = schedule.tiles_total;
+    report.tiles_visited = schedule.tiles_visited;
+    report.tiles_masked = schedule.tiles_masked;
+    report.balance = schedule.balance;
+    plan_.pairs_visited = schedule.pairs_visited;
+    plan_.arguments.schedule_batch = static_cast<clattn_int32>(schedule.batch);
+    plan_.arguments.schedule_heads = static_cast<clattn_int32>(schedule.heads);
+    const auto groups = choice_.binned ? schedule.bins.size() - 1 : schedule.rows.size();
+    launch(static_cast<std::int64_t>(groups), schedule.repeats);
+    if (!plan_.attention) return;
+    keep(plan_.attention, kWalk, memory_.upload(schedule.rows));
+    keep(plan_.attention, kWalk + 1, memory_.upload(schedule.spans));
+    keep(plan_.attention, kWalk + 2, memory_.upload(schedule.bins));
+    split(schedule.merges, schedule.parts, schedule.repeats);
+    set_hooks(kWalk + 3);
+  }
+
+  // Rows of blocks, whose lists come at launch.
+  void list_schedule() {
+    const BlockShape& shape = *problem_.blocks;
+    const Extent extent = problem_.extent();
+    const std::int64_t tile = choice_.tile.queries;
+    const std::int64_t tiles = (shape.query_block + tile - 1) / tile;
+    const std::int64_t rows = shape.batch * shape.heads * shape.query_blocks(extent);
+    const std::int64_t slices = shape.batch * shape.heads;
+    const std::int64_t repeats = slices ? problem_.batch * problem_.heads / slices : 0;
+    // How long the lists are is known at launch only: where there are too few rows for the device,
+    // each is split into as many parts.
+    constexpr std::int64_t kMostParts = 16;
+    const std::int64_t groups = std::max<std::int64_t>(rows * tiles * repeats, 1);
+    const std::int64_t parts = std::clamp<std::int64_t>(
+        plan_.engine->device.facts.compute_units / groups, 1,
+        std::min(kMostParts, std::max<std::int64_t>(shape.row_capacity(extent), 1)));
+    PlanReport& report = plan_.report;
+    report.tiles_total = double(rows * tiles * repeats) *
+                         double((problem_.key_len + choice_.tile.keys - 1) / choice_.tile.keys);
+    report.tiles_visited = report.tiles_masked = report.tiles_total;
+    plan_.pairs_visited = double(problem_.batch * problem_.heads) * double(problem_.query_len) *
+                          double(problem_.key_len);
+    clattn_arguments& arguments = plan_.arguments;
+    arguments.schedule_batch = static_cast<clattn_int32>(shape.batch);
+    arguments.schedule_heads = static_cast<clattn_int32>(shape.heads);
+    arguments.query_block = static_cast<clattn_int32>(shape.query_block);
+    arguments.key_block = static_cast<clattn_int32>(shape.key_block);
+    arguments.query_blocks = static_cast<clattn_int32>(shape.query_blocks(extent));
+    arguments.key_blocks = static_cast<clattn_int32>(shape.key_blocks(extent));
+    arguments.list_capacity = static_cast<clattn_int32>(shape.row_capacity(extent));
+    arguments.list_parts = static_cast<clattn_int32>(parts);
+    arguments.rows = static_cast<clattn_int32>(rows * tiles * parts);
+    constexpr std::int64_t kMostGroups = 8;  // a compute unit, where each takes several rows
+    launch(choice_.binned ? std::min(kMostGroups * plan_.engine->device.facts.compute_units,
+                                     rows * tiles * parts)
+                          : rows * tiles * parts,
+           repeats);
+    if (!plan_.attention) return;
+    std::vector<clattn_merge> merges;
+    for (std::int64_t row = 0; parts > 1 && row < rows; ++row) {
+      const std::int64_t block_begin = row % arguments.query_blocks * shape.query_block;
+      const std::int64_t block_end = std::min(block_begin + shape.query_block, problem_.query_len);
+      for (std::int64_t t = 0; t < tiles; ++t) {
+        const std::int64_t begin = block_begin + t * tile;
+        if (begin >= block_end) break;
+        const std::int64_t part = (row * tiles + t) * parts;
+        merges.push_back({static_cast<clattn_int32>(row / arguments.query_blocks),
+                          static_cast<clattn_int32>(begin),
+                          static_cast<clattn_int32>(std::min(begin + tile, block_end)),
+                          static_cast<clattn_int32>(part),
+                          static_cast<clattn_int32>(part + parts)});
+      }
+    }
+    split(merges, parts > 1 ? rows * tiles * parts : 0, repeats);
+    set_hooks(kWalk + sizeof(BlockListBuffers) / sizeof(cl_mem));
+  }
+
+ private:
+  void launch(std::int64_t groups, std::int64_t repeats) {
+    plan_.report.work_groups = groups * repeats;
+    plan_.local[0] = static_cast<std::size_t>(choice_.work_group_size);
+    plan_.global[0] = static_cast<std::size_t>(groups) * plan_.local[0];
+    plan_.global[1] = static_cast<std::size_t>(repeats);
+  }
+
+  // The workspace of split rows and the kernel that merges them.
+  void split(const std::vector<clattn_merge>& merges, std::int64_t parts, std::int64_t repeats) {
+    if (merges.empty()) {
+      set_memory(plan_.attention, kPartOutputs, nullptr);
+      set_memory(plan_.attention, kPartLse, nullptr);
+      return;
+    }
+    plan_.report.split_rows = static_cast<std::int64_t>(merges.size()) * repeats;
+    plan_.report.parts = parts * repeats;
+    plan_.arguments.parts = static_cast<clattn_int32>(parts);
+    plan_.merge = make_kernel(plan_.engine->programs.get(attention_program(problem_, decision_)),
+                              "merge_parts");
+    const std::int64_t rows = parts * repeats * choice_.tile.queries;
+    const Memory outputs = memory_.allocate(4 * rows * problem_.value_dim);
+    const Memory lse = memory_.allocate(4 * rows);
+    keep(plan_.attention, kPartOutputs, outputs);
+    keep(plan_.attention, kPartLse, lse);
+    keep(plan_.merge, kMerges, memory_.upload(merges));
+    const auto count = static_cast<clattn_int32>(merges.size());
+    set_argument(plan_.merge, kMergeCount, sizeof count, &count);
+    set_memory(plan_.merge, kMergePartOutputs, outputs.get());
+    set_memory(plan_.merge, kMergePartLse, lse.get());
+    plan_.merge_global[0] = static_cast<std::size_t>(problem_.value_dim / 8);
+    plan_.merge_global[1] = static_cast<std::size_t>(choice_.tile.queries);
+    plan_.merge_global[2] = merges.size() * static_cast<std::size_t>(repeats);
+  }
+
+  // Tables and buffers, the last arguments of both kernels.
+  void set_hooks(cl_uint attention_index) {
+    plan_.attention_hooks = attention_index;
+    plan_.hooks = HookMemory(decision_.hooks, memory_);
+    plan_.report.device_memory_bytes = memory_.bytes();
+  }
+
+  // Sets an argument that stays as it is.
+  void keep(const Kernel& kernel, cl_uint index, Memory memory) {
+    set_memory(kernel, index, memory.get());
+    plan_.memory.push_back(std::move(memory));
+  }
+
+  Plan::State& plan_;
+  const Problem& problem_;
+  const Decision& decision_;
+  const KernelChoice& choice_;
+  DeviceMemory memory_{plan_.engine->context.get()};
+};
+
+}  // namespace
+
+ProgramRequest attention_program(const Problem& problem, const Decision& decision) {
+  const KernelChoice& choice = decision.choice;
+  ProgramRequest request{fmt::format("{} {}", decision.family->name(), choice.id), {}, {}};
+  for (const char* name : {"common/arguments.h", "common/masks.cl", "common/scores.cl"}) {
+    request.files.push_back(kernel_file(name));
+  }
+  request.files.push_back({"hooks", decision.hooks.source});
+  for (const char* name : {"common/storage.cl", "common/softmax.cl", "common/walk.cl"}) {
+    request.files.push_back(kernel_file(name));
+  }
+  for (const std::string& name : choice.files) request.files.push_back(kernel_file(name));
+  request.files.push_back(kernel_file("common/merge.cl"));
+  request.defines = choice.defines;
+  request.defines.emplace_back("HEAD_DIM", problem.head_dim);
+  request.defines.emplace_back("VALUE_DIM", problem.value_dim);
+  request.defines.emplace_back("STORAGE", static_cast<int>(problem.data_type));
+  request.defines.emplace_back("LISTED", problem.blocks ? 1 : 0);
+  return request;
+}
+
+Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
+  auto plan = std::make_shared<Plan::State>();
+  plan->engine = state_;
+  plan->problem = problem;
+
+  DeviceFacts facts = state_->device.facts;
+  Decision decision;
+  for (;;) {
+    decision = decide(problem, facts, options.family);
+    if (!decision.family) {
+      throw Error(decision.category, fmt::format("no kernel family takes this problem on {}: {}",
+                                                 facts.name, fmt::join(decision.rejected, "; ")));
+    }
+    if (problem.batch * problem.query_len == 0) break;  // nothing to write, nothing to build
+    try {
+      plan->attention =
+          make_kernel(state_->programs.get(attention_program(problem, decision)), "attention");
+    } catch (const Error& error) {
+      if (error.category() != ErrorCategory::build_failure || decision.hooks.notes.empty()) throw;
+      throw Error(ErrorCategory::build_failure,
+                  fmt::format("the problem's expressions may not be OpenCL C:\n  {}\n{}",
+                              fmt::join(decision.hooks.notes, "\n  "), error.what()));
+    }
+    // Registers can make a kernel's limit smaller than the device's: then choose again below it.
+    const std::int64_t limit = work_group_limit(plan->attention, state_->device.id);
+    if (decision.choice.work_group_size <= limit) break;
+    facts.max_work_group_size = limit;
+  }
+
+  plan->arguments = make_arguments(problem, decision.hooks);
+  PlanMaker maker(*plan, decision);
+  maker.report();
+  if (problem.blocks) {
+    maker.list_schedule();
+  } else {
+    maker.compute_schedule();
+  }
+  return Plan(std::move(plan));
+}
+
+}  // namespace clattn

@@ -1,0 +1,39 @@
+// A picture in 8-bit RGB: filled rectangles and text, saved as PNG. Coordinates are pixels from the
+// top left corner; what lies outside is cut off.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace clattn::tool {
+
+struct Color {
+  std::uint8_t red = 0;
+  std::uint8_t green = 0;
+  std::uint8_t blue = 0;
+};
+
+class Canvas {
+ public:
+  Canvas(int width, int height, Color background);
+
+  int width() const { return width_; }
+  void fill(int x, int y, int width, int height, Color color);
+  // One line, `scale` times the font's own size; what is not ASCII becomes '?'.
+  void text(int x, int y, int scale, const std::string& line, Color color);
+  // Throws Error (invalid_argument) if the file can't be written.
+  void save_png(const std::string& path) const;
+
+ private:
+  int width_;
+  int height_;
+  std::vector<Color> pixels_;
+};
+
+int text_width(const std::string& line, int scale);
+constexpr int line_height(int scale) { return 13 * scale; }
+// `text` in lines no wider than `width`, broken at blanks where there are any.
+std::vector<std::string> wrapped(const std::string& text, int width, int scale);
+
+}  // namespace clattn::tool
