@@ -42,9 +42,7 @@ class DeviceMemory {
 // Throw Error (invalid_argument). A view must hold `elements` elements behind its offset; a buffer
 // so many from its beginning.
 void check_queue(const Engine::State& engine, cl_command_queue queue);
-// Whether commands run one behind another without a wait list. Where they do, none is given:
-// NVIDIA's clWaitForEvents (580.159.04) never returns from a command that waits for an earlier one
-// of its queue.
+// Whether commands run one behind another without a wait list.
 bool in_order(cl_command_queue queue);
 void check_view(cl_context context, const char* name, const TensorView& view, std::int64_t elements,
                 std::size_t element_size);

@@ -64,7 +64,9 @@ static inline int is_kept(__global const uchar *kept, const clattn_arguments *ar
 ONE_ROW void classify_blocks(const clattn_arguments arguments, int mask_batch, int mask_heads,
                              int group_columns, __global const uchar *hints,
                              __global const uchar *kept, __global uchar *classes HOOK_PARAMETERS) {
+#if LANES > 1
   __local int group_seen;
+#endif
   const hooks_t hooks = HOOKS(arguments);
   const int lane = (int)get_local_id(0);
   const int groups = (arguments.key_blocks + group_columns - 1) / group_columns;
