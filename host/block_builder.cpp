@@ -80,10 +80,7 @@ class Hints {
 class Sequence {
  public:
   Sequence(const Engine::State& engine, cl_command_queue queue, std::span<const cl_event> wait_list)
-      : engine_(engine),
-        queue_(queue),
-        ordered_(in_order(queue)),
-        waits_(wait_list.begin(), wait_list.end()) {}
+      : engine_(engine), queue_(queue), waits_(wait_list.begin(), wait_list.end()) {}
 
   // `groups` work-groups of `lanes` work-items. Nothing to do is left out.
   template <typename... Arguments>
@@ -117,13 +114,11 @@ class Sequence {
   const cl_event* waits() const { return waits_.empty() ? nullptr : waits_.data(); }
   void follow(cl_event raw) {
     last_ = Event::adopt(raw);
-    waits_.clear();
-    if (!ordered_) waits_.push_back(raw);
+    waits_ = {raw};
   }
 
   const Engine::State& engine_;
   cl_command_queue queue_;
-  bool ordered_;
   std::vector<cl_event> waits_;
   Event last_;
 };

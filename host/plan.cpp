@@ -87,10 +87,7 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
     set_memories(plan.attention, kWalk, memories);
   }
   set_memories(plan.attention, plan.attention_hooks, hooks);
-  const bool ordered = in_order(queue);
-  if (plan.last_merge && !(ordered && plan.last_queue.get() == queue)) {
-    waits.push_back(plan.last_merge.get());
-  }
+  if (plan.last_merge) waits.push_back(plan.last_merge.get());
   check(clEnqueueNDRangeKernel(queue, plan.attention.get(), 2, nullptr, plan.global, plan.local,
                                static_cast<cl_uint>(waits.size()), waits_or_null(), &raw),
         "clEnqueueNDRangeKernel");
@@ -103,11 +100,10 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
   set_memory(plan.merge, kMergeLse, lse);
   set_memories(plan.merge, kMergeHooks, hooks);
   const cl_event parts_done = event.get();
-  check(clEnqueueNDRangeKernel(queue, plan.merge.get(), 3, nullptr, plan.merge_global, nullptr,
-                               ordered ? 0 : 1, ordered ? nullptr : &parts_done, &raw),
+  check(clEnqueueNDRangeKernel(queue, plan.merge.get(), 3, nullptr, plan.merge_global, nullptr, 1,
+                               &parts_done, &raw),
         "clEnqueueNDRangeKernel");
   plan.last_merge = Event::adopt(raw);
-  plan.last_queue = Queue::retain(queue);
   if (plan.engine->trace) {
     plan.engine->trace->record(queue, plan.last_merge, {"merge", plan.report.family, 0, 0});
   }

@@ -77,13 +77,14 @@ CpuConfig choose_config(const Problem& problem, const DeviceFacts& facts) {
   CpuConfig best = largest;
   double least = std::numeric_limits<double>::infinity();
   for (std::int64_t vectors = largest.query_vectors; vectors >= 1; --vectors) {
+    const std::int64_t panel = vectors * largest.vector_width;
+    const double lanes =
+        tile_cost(problem, {panel, largest.key_tile, panel}).pairs / kVectorSpeed[vectors];
     for (std::int64_t panels = largest.query_panels; panels >= 1; panels /= 2) {
       CpuConfig config = largest;
       config.query_vectors = vectors;
       config.query_panels = panels;
-      const Tile panel{config.panel(), config.key_tile, config.panel()};
-      const double cost = tile_cost(problem, panel).pairs / kVectorSpeed[vectors] +
-                          tile_cost(problem, config.tile()).keys * kPackingLanes;
+      const double cost = lanes + tile_cost(problem, config.tile()).keys * kPackingLanes;
       if (cost >= least) continue;
       least = cost;
       best = config;

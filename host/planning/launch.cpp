@@ -54,13 +54,6 @@ void check_queue(const Engine::State& engine, cl_command_queue queue) {
   }
 }
 
-bool in_order(cl_command_queue queue) {
-  cl_command_queue_properties properties = 0;
-  check(clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, nullptr),
-        "clGetCommandQueueInfo");
-  return !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
-}
-
 void check_view(cl_context context, const char* name, const TensorView& view, std::int64_t elements,
                 std::size_t element_size) {
   if (elements == 0) return;

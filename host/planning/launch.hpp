@@ -42,8 +42,6 @@ class DeviceMemory {
 // Throw Error (invalid_argument). A view must hold `elements` elements behind its offset; a buffer
 // so many from its beginning.
 void check_queue(const Engine::State& engine, cl_command_queue queue);
-// Whether commands run one behind another without a wait list.
-bool in_order(cl_command_queue queue);
 void check_view(cl_context context, const char* name, const TensorView& view, std::int64_t elements,
                 std::size_t element_size);
 void check_buffer(cl_context context, const char* name, cl_mem buffer, std::int64_t elements,

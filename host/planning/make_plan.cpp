@@ -42,11 +42,35 @@ std::int64_t work_group_limit(const Kernel& kernel, cl_device_id device) {
   return static_cast<std::int64_t>(limit);
 }
 
+ProgramRequest attention_program(const Problem& problem, const Decision& decision) {
+  const KernelChoice& choice = decision.choice;
+  ProgramRequest request{fmt::format("{} {}", decision.family->name(), choice.id), {}, {}};
+  for (const char* name : {"common/arguments.h", "common/masks.cl", "common/scores.cl"}) {
+    request.files.push_back(kernel_file(name));
+  }
+  request.files.push_back({"hooks", decision.hooks.source});
+  for (const char* name : {"common/storage.cl", "common/softmax.cl", "common/walk.cl"}) {
+    request.files.push_back(kernel_file(name));
+  }
+  for (const std::string& name : choice.files) request.files.push_back(kernel_file(name));
+  request.files.push_back(kernel_file("common/merge.cl"));
+  request.defines = choice.defines;
+  request.defines.emplace_back("HEAD_DIM", problem.head_dim);
+  request.defines.emplace_back("VALUE_DIM", problem.value_dim);
+  request.defines.emplace_back("STORAGE", static_cast<int>(problem.data_type));
+  request.defines.emplace_back("LISTED", problem.blocks ? 1 : 0);
+  return request;
+}
+
 // Fills a plan step by step.
 class PlanMaker {
  public:
-  PlanMaker(Plan::State& plan, const Decision& decision)
-      : plan_(plan), problem_(plan.problem), decision_(decision), choice_(decision.choice) {}
+  PlanMaker(Plan::State& plan, const Decision& decision, const Program& program)
+      : plan_(plan),
+        problem_(plan.problem),
+        decision_(decision),
+        choice_(decision.choice),
+        program_(program) {}
 
   void report() {
     PlanReport& report = plan_.report;
@@ -164,8 +188,7 @@ class PlanMaker {
     plan_.report.split_rows = static_cast<std::int64_t>(merges.size()) * repeats;
     plan_.report.parts = parts * repeats;
     plan_.arguments.parts = static_cast<clattn_int32>(parts);
-    plan_.merge = make_kernel(plan_.engine->programs.get(attention_program(problem_, decision_)),
-                              "merge_parts");
+    plan_.merge = make_kernel(program_, "merge_parts");
     const std::int64_t rows = parts * repeats * choice_.tile.queries;
     const Memory outputs = memory_.allocate(4 * rows * problem_.value_dim);
     const Memory lse = memory_.allocate(4 * rows);
@@ -198,30 +221,11 @@ class PlanMaker {
   const Problem& problem_;
   const Decision& decision_;
   const KernelChoice& choice_;
+  const Program& program_;
   DeviceMemory memory_{plan_.engine->context.get()};
 };
 
 }  // namespace
-
-ProgramRequest attention_program(const Problem& problem, const Decision& decision) {
-  const KernelChoice& choice = decision.choice;
-  ProgramRequest request{fmt::format("{} {}", decision.family->name(), choice.id), {}, {}};
-  for (const char* name : {"common/arguments.h", "common/masks.cl", "common/scores.cl"}) {
-    request.files.push_back(kernel_file(name));
-  }
-  request.files.push_back({"hooks", decision.hooks.source});
-  for (const char* name : {"common/storage.cl", "common/softmax.cl", "common/walk.cl"}) {
-    request.files.push_back(kernel_file(name));
-  }
-  for (const std::string& name : choice.files) request.files.push_back(kernel_file(name));
-  request.files.push_back(kernel_file("common/merge.cl"));
-  request.defines = choice.defines;
-  request.defines.emplace_back("HEAD_DIM", problem.head_dim);
-  request.defines.emplace_back("VALUE_DIM", problem.value_dim);
-  request.defines.emplace_back("STORAGE", static_cast<int>(problem.data_type));
-  request.defines.emplace_back("LISTED", problem.blocks ? 1 : 0);
-  return request;
-}
 
 Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   auto plan = std::make_shared<Plan::State>();
@@ -230,6 +234,7 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
 
   DeviceFacts facts = state_->device.facts;
   Decision decision;
+  Program program;
   for (;;) {
     decision = decide(problem, facts, options.family);
     if (!decision.family) {
@@ -238,8 +243,8 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
     }
     if (problem.batch * problem.query_len == 0) break;  // nothing to write, nothing to build
     try {
-      plan->attention =
-          make_kernel(state_->programs.get(attention_program(problem, decision)), "attention");
+      program = state_->programs.get(attention_program(problem, decision));
+      plan->attention = make_kernel(program, "attention");
     } catch (const Error& error) {
       if (error.category() != ErrorCategory::build_failure || decision.hooks.notes.empty()) throw;
       throw Error(ErrorCategory::build_failure,
@@ -253,7 +258,7 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   }
 
   plan->arguments = make_arguments(problem, decision.hooks);
-  PlanMaker maker(*plan, decision);
+  PlanMaker maker(*plan, decision, program);
   maker.report();
   if (problem.blocks) {
     maker.list_schedule();

@@ -49,7 +49,6 @@ struct Plan::State {
 
   mutable std::mutex launch_mutex;
   mutable Event last_merge;  // the workspace is free behind it
-  mutable Queue last_queue;  // that it is of
 };
 
 // Arguments of the kernels, in order. Behind the walk's come the tables and buffers of the hooks.
@@ -74,9 +73,6 @@ enum MergeArgument : cl_uint {
   kMergeLse,
   kMergeHooks,
 };
-
-// The programs of a plan.
-ProgramRequest attention_program(const Problem& problem, const Decision& decision);
 
 std::string explain(const Problem& problem, const Device& device, const PlanReport& report,
                     const std::optional<DeviceRates>& rates);

@@ -6,6 +6,7 @@
 #include <clattn/reference.hpp>
 #include <cmath>
 #include <exception>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -19,26 +20,21 @@ namespace {
 template <typename Scalar>
 using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-template <typename Scalar>
+// Rows 0 to count - 1 are the tokens token_of(row).
+template <typename Scalar, typename TokenOf>
 RowMatrix<Scalar> load_head(const Problem& problem, Role role, std::span<const std::byte> data,
-                            std::int64_t batch, std::int64_t head,
-                            std::span<const std::int64_t> tokens) {
+                            std::int64_t batch, std::int64_t head, std::int64_t count,
+                            const TokenOf& token_of) {
   const TensorShape shape = tensor_shape(problem, role);
-  RowMatrix<Scalar> matrix(tokens.size(), shape.dim);
-  for (std::size_t row = 0; row < tokens.size(); ++row) {
-    const std::int64_t begin =
-        batch * shape.strides.batch + head * shape.strides.head + tokens[row] * shape.strides.token;
+  RowMatrix<Scalar> matrix(count, shape.dim);
+  for (std::int64_t row = 0; row < count; ++row) {
+    const std::int64_t begin = batch * shape.strides.batch + head * shape.strides.head +
+                               token_of(row) * shape.strides.token;
     for (std::int64_t d = 0; d < shape.dim; ++d) {
       matrix(row, d) = static_cast<Scalar>(load_element(problem.data_type, data.data(), begin + d));
     }
   }
   return matrix;
-}
-
-std::vector<std::int64_t> all_tokens(std::int64_t count) {
-  std::vector<std::int64_t> tokens(static_cast<std::size_t>(count));
-  std::iota(tokens.begin(), tokens.end(), std::int64_t{0});
-  return tokens;
 }
 
 double rounded(DataType type, double value) {
@@ -56,10 +52,12 @@ void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_
   constexpr bool exact = std::is_same_v<Scalar, double>;
   constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
   const std::int64_t kv_head = head / (problem.heads / problem.kv_heads);
-  const std::vector<std::int64_t> keys = all_tokens(problem.key_len);
-  const auto query = load_head<Scalar>(problem, Role::query, tensors.query, batch, head, queries);
-  const auto key = load_head<Scalar>(problem, Role::key, tensors.key, batch, kv_head, keys);
-  const auto value = load_head<Scalar>(problem, Role::value, tensors.value, batch, kv_head, keys);
+  const auto query = load_head<Scalar>(problem, Role::query, tensors.query, batch, head,
+                                       std::ssize(queries), [&](auto row) { return queries[row]; });
+  const auto key = load_head<Scalar>(problem, Role::key, tensors.key, batch, kv_head,
+                                     problem.key_len, std::identity());
+  const auto value = load_head<Scalar>(problem, Role::value, tensors.value, batch, kv_head,
+                                       problem.key_len, std::identity());
   const auto scale = static_cast<Scalar>(problem.effective_scale());
 
   for (std::size_t q = 0; q < queries.size(); ++q) {
@@ -129,8 +127,12 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
       invalid("query {} is not below q_len {}", query, problem.query_len);
     }
   }
-  const std::vector<std::int64_t> all = all_tokens(queries.empty() ? problem.query_len : 0);
-  if (queries.empty()) queries = all;
+  std::vector<std::int64_t> all;
+  if (queries.empty()) {
+    all.resize(static_cast<std::size_t>(problem.query_len));
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    queries = all;
+  }
   const auto count = static_cast<std::int64_t>(queries.size());
 
   ReferenceResult result;

@@ -467,11 +467,10 @@ TEST(CApi, ReferenceThatDoesNotFitIsOutOfMemory) {
   small.reference.output = output.data();
   small.reference.output_count = output.size();
   small.reference.lse = nullptr;
-  // A machine that grants any request would end the test instead of failing the allocation: a
-  // number for each key takes 8 GiB.
+  // A machine that grants any request would end the test instead of failing the allocation.
   rlimit old{};
   ASSERT_EQ(getrlimit(RLIMIT_AS, &old), 0);
-  const rlimit limited{rlim_t{6} << 30, old.rlim_max};
+  const rlimit limited{rlim_t{64} << 30, old.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_AS, &limited), 0);
   expect_failure(clattn_reference_compute(&small.problem, &small.reference),
                  CLATTN_STATUS_OUT_OF_MEMORY, "memory");

@@ -3,30 +3,14 @@
 // as arguments, so that there are no more programs than templates, or hardly.
 #include <clattn/mask.hpp>
 #include <clattn/problem.hpp>
-#include <map>
 
-#include "host/planning/hooks.hpp"
-#include "kernels_cl/common/arguments.h"
-#include "runtime/program.hpp"
-#include "tests/support.hpp"
+#include "tests/host/hooks_support.hpp"
 
 namespace clattn {
 namespace {
 
 using test::Random;
 using test::uniform;
-
-// A kernel that asks about listed points.
-SourceFile evaluator() {
-  return {"evaluate",
-          "__kernel void evaluate(const clattn_arguments arguments, __global const int4 *points,\n"
-          "                       __global uchar *visible HOOK_PARAMETERS) {\n"
-          "  const hooks_t hooks = HOOKS(arguments);\n"
-          "  const int4 point = points[get_global_id(0)];\n"
-          "  visible[get_global_id(0)] =\n"
-          "      mask_allows(&hooks, point.s0, point.s1, point.s2, point.s3);\n"
-          "}\n"};
-}
 
 constexpr std::size_t kPoints = 3000;  // of each launch: some implementations compile for a size
 
@@ -53,63 +37,6 @@ std::vector<cl_int4> random_points(Random& random, const Problem& problem) {
   return points;
 }
 
-// The programs of one device, by their hooks.
-class Evaluator {
- public:
-  explicit Evaluator(const Device& device)
-      : context_(
-            Context::adopt(clCreateContext(nullptr, 1, &device.id, nullptr, nullptr, nullptr))),
-        queue_(Queue::adopt(clCreateCommandQueue(context_.get(), device.id, 0, nullptr))),
-        programs_(context_, device, "", {}) {}
-
-  std::size_t programs() const { return kernels_.size(); }
-
-  std::vector<unsigned char> evaluate(const Problem& problem, const std::vector<cl_int4>& points) {
-    const Hooks hooks = make_hooks(problem);
-    Kernel& kernel = kernels_[hooks.source];
-    if (!kernel) {
-      kernel = make_kernel(programs_.get({"evaluate",
-                                          {kernel_file("common/arguments.h"),
-                                           kernel_file("common/masks.cl"),
-                                           {"hooks", hooks.source},
-                                           evaluator()},
-                                          {}}),
-                           "evaluate");
-    }
-    clattn_arguments arguments = {};
-    arguments.query_len = static_cast<clattn_int32>(problem.query_len);
-    arguments.key_len = static_cast<clattn_int32>(problem.key_len);
-    std::copy(hooks.values.begin(), hooks.values.end(), arguments.values);
-    EXPECT_EQ(clSetKernelArg(kernel.get(), 0, sizeof arguments, &arguments), CL_SUCCESS);
-
-    std::vector<Memory> memory;
-    const auto pass = [&](std::size_t bytes, const void* content) {
-      // A buffer of no bytes is not legal.
-      memory.push_back(test::make_buffer(context_.get(), std::max<std::size_t>(bytes, 1),
-                                         bytes > 0 ? content : nullptr));
-      const cl_mem buffer = memory.back().get();
-      EXPECT_EQ(
-          clSetKernelArg(kernel.get(), static_cast<cl_uint>(memory.size()), sizeof buffer, &buffer),
-          CL_SUCCESS);
-    };
-    pass(points.size() * sizeof(cl_int4), points.data());
-    pass(points.size(), nullptr);
-    pass(hooks.tables.size() * sizeof(std::int32_t), hooks.tables.data());
-    for (const auto& buffer : hooks.buffers) pass(buffer->values.size(), buffer->values.data());
-    const std::size_t size = points.size();
-    EXPECT_EQ(clEnqueueNDRangeKernel(queue_.get(), kernel.get(), 1, nullptr, &size, nullptr, 0,
-                                     nullptr, nullptr),
-              CL_SUCCESS);
-    return test::read_buffer<unsigned char>(queue_.get(), memory[1].get(), size);
-  }
-
- private:
-  Context context_;
-  Queue queue_;
-  ProgramStore programs_;
-  std::map<std::string, Kernel> kernels_;
-};
-
 TEST(MaskExpression, EqualsAllowsOnEveryDevice) {
   CLATTN_SKIP_WITHOUT_DEVICE();
   constexpr std::size_t kTemplates = 64;
@@ -117,7 +44,7 @@ TEST(MaskExpression, EqualsAllowsOnEveryDevice) {
   Random random = test::make_random();
   for (const Device& device : test::devices()) {
     SCOPED_TRACE(device.facts.name);
-    Evaluator evaluator(device);
+    test::HookEvaluator evaluator(device);
     std::int64_t visible_points = 0;
     for (std::size_t i = 0; i < kTemplates; ++i) {
       const std::uint64_t shape_seed = random();
@@ -137,7 +64,8 @@ TEST(MaskExpression, EqualsAllowsOnEveryDevice) {
                      " x " + std::to_string(problem.key_len));
         problem.mask->validate(problem.extent(), problem.batch, problem.heads);
         const std::vector<cl_int4> points = random_points(random, problem);
-        const std::vector<unsigned char> visible = evaluator.evaluate(problem, points);
+        const std::vector<cl_int> visible =
+            evaluator.evaluate(problem, points, std::vector<float>(points.size())).visible;
         for (std::size_t j = 0; j < points.size(); ++j) {
           const auto& [batch, head, query, key] = points[j].s;
           ASSERT_EQ(visible[j] != 0,
