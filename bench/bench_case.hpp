@@ -46,21 +46,23 @@ inline Problem square_problem(std::int64_t heads, std::int64_t length, Mask mask
 // whose mask says the same.
 class Case {
  public:
-  Case(const Launcher& launcher, const Problem& problem)
-      : Case(launcher, problem, problem, BlockListBuffers()) {}
+  Case(const Launcher& launcher, const Problem& problem, const PlanOptions& options = {})
+      : Case(launcher.engine().plan(problem, options), launcher, problem, {}) {}
   Case(const Launcher& launcher, const Problem& problem, const Problem& equal,
        const BlockListBuffers& lists)
-      : Case(launcher, problem, equal, lists, random_inputs(problem, kSeed),
-             poisoned_result(problem)) {}
+      : Case(launcher.engine().plan(problem), launcher, equal, lists) {}
 
   double seconds() const { return tensors_.run(plan_, lists_); }
   double flops() const { return plan_.report().flops; }
   PlanReport report() const { return plan_.report(); }
 
  private:
-  Case(const Launcher& launcher, const Problem& problem, const Problem& equal,
-       const BlockListBuffers& lists, const HostInputs& inputs, HostResult result)
-      : plan_(launcher.engine().plan(problem)), tensors_(launcher, inputs, result), lists_(lists) {
+  Case(Plan plan, const Launcher& launcher, const Problem& equal, const BlockListBuffers& lists)
+      : Case(std::move(plan), launcher, equal, lists, random_inputs(equal, kSeed),
+             poisoned_result(equal)) {}
+  Case(Plan plan, const Launcher& launcher, const Problem& equal, const BlockListBuffers& lists,
+       const HostInputs& inputs, HostResult result)
+      : plan_(std::move(plan)), tensors_(launcher, inputs, result), lists_(lists) {
     seconds();
     tensors_.read(result);
     const auto failures = check_rows(equal, inputs, result, plan_.report().query_tile);
@@ -73,6 +75,16 @@ class Case {
   BlockListBuffers lists_;
 };
 
+// Median over alternating rounds of the time of `a` to that of `b`.
+inline double ratio(const Case& a, const Case& b, int rounds = 15) {
+  std::vector<double> ratios;
+  for (int round = 0; round < rounds; ++round) {
+    const double time = a.seconds();
+    ratios.push_back(time / b.seconds());
+  }
+  return median(ratios);
+}
+
 enum class Sense { at_least, at_most };
 
 inline void print_line(const std::string& what, double value, Sense sense, double target,
@@ -82,6 +94,19 @@ inline void print_line(const std::string& what, double value, Sense sense, doubl
              sense == Sense::at_least ? ">=" : "<=", target, unit, holds ? "holds" : "FAILS",
              details);
   std::fflush(stdout);
+}
+
+// The main of a benchmark whose only option is --device.
+inline int bench_main(int argc, char** argv, int (*bench)(const std::string& device)) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  try {
+    if (arguments.empty()) return bench("");
+    if (arguments.size() == 2 && arguments[0] == "--device") return bench(arguments[1]);
+    fmt::print(stderr, "usage: {} [--device SELECTOR]\n", argv[0]);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "{}: {}\n", argv[0], error.what());
+  }
+  return 2;
 }
 
 }  // namespace clattn::tool

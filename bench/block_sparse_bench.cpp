@@ -32,16 +32,6 @@ Mask random_blocks(const std::vector<std::int64_t>& counts) {
   return blocks_mask({kBlock, kBlock}, kBlocks, kBlocks, kept);
 }
 
-// Median over alternating rounds of the time of `a` to that of `b`.
-double ratio(const Case& a, const Case& b, int rounds = 15) {
-  std::vector<double> ratios;
-  for (int round = 0; round < rounds; ++round) {
-    const double time = a.seconds();
-    ratios.push_back(time / b.seconds());
-  }
-  return median(ratios);
-}
-
 void bench_density(const Launcher& launcher) {
   const Case dense(launcher, square_problem(kHeads, kLength, dense_mask()));
   for (const double density : {0.5, 0.25, 0.1, 0.05}) {
@@ -180,16 +170,5 @@ int bench(const std::string& device) {
 }  // namespace clattn::tool
 
 int main(int argc, char** argv) {
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
-  try {
-    if (arguments.empty()) return clattn::tool::bench("");
-    if (arguments.size() == 2 && arguments[0] == "--device") {
-      return clattn::tool::bench(arguments[1]);
-    }
-    fmt::print(stderr, "usage: {} [--device SELECTOR]\n", argv[0]);
-    return 2;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "block_sparse_bench: {}\n", error.what());
-    return 2;
-  }
+  return clattn::tool::bench_main(argc, argv, clattn::tool::bench);
 }

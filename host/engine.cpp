@@ -9,6 +9,20 @@
 #include "runtime/status.hpp"
 
 namespace clattn {
+
+const char* to_string(TokenAccess access) {
+  switch (access) {
+    case TokenAccess::automatic:
+      return "automatic";
+    case TokenAccess::in_place:
+      return "in_place";
+    case TokenAccess::gathered:
+      return "gathered";
+    case TokenAccess::permuted:
+      return "permuted";
+  }
+  return "unknown";
+}
 namespace {
 
 Context make_context(const Device& device) {
@@ -55,7 +69,7 @@ Engine::Engine(cl_context context, cl_device_id device, const EngineOptions& opt
 
 Support Engine::supports(const Problem& problem, const PlanOptions& options) const {
   try {
-    const Decision decision = decide(problem, state_->device.facts, options.family);
+    const Decision decision = decide(problem, state_->device.facts, options);
     if (decision.family) return {true, ""};
     return {false, fmt::format("{}", fmt::join(decision.rejected, "; "))};
   } catch (const Error& error) {

@@ -28,6 +28,69 @@ std::optional<double> count_pairs(const Problem& problem) {
   return pairs * double(problem.batch * problem.heads) / double(batches * heads);
 }
 
+PlanReport report_of(const Plan::State& plan) {
+  // Counted on demand: for a long sequence it takes longer than planning.
+  std::call_once(plan.visible_pairs_once, [&] { plan.visible_pairs = count_pairs(plan.problem); });
+  PlanReport report = plan.report;
+  report.pairs_counted = plan.visible_pairs.has_value();
+  report.visible_pairs = plan.visible_pairs.value_or(plan.pairs_visited);
+  report.flops =
+      2.0 * double(plan.problem.head_dim + plan.problem.value_dim) * report.visible_pairs;
+  return report;
+}
+
+// Launches the attention and, where rows are split, the merge. Tensors were checked.
+Event launch(const Plan::State& plan, cl_command_queue queue, const Tensors& tensors,
+             std::span<const cl_mem> hooks, std::span<const cl_event> waits) {
+  const Problem& problem = plan.problem;
+  clattn_arguments arguments = plan.arguments;
+  arguments.query.offset = tensors.query.offset;
+  arguments.key.offset = tensors.key.offset;
+  arguments.value.offset = tensors.value.offset;
+  arguments.output.offset = tensors.output.offset;
+  arguments.lse_offset = tensors.lse.offset;
+  const cl_mem lse = problem.lse ? tensors.lse.buffer : nullptr;
+  Trace* const trace = plan.engine->trace.get();
+  Launch entry;
+  if (trace) {
+    const PlanReport report = report_of(plan);
+    entry = {"attention", report.family + " " + report.config, report.flops, report.bytes};
+  }
+  set_argument(plan.attention, kArguments, sizeof arguments, &arguments);
+  set_memory(plan.attention, kQuery, tensors.query.buffer);
+  set_memory(plan.attention, kKey, tensors.key.buffer);
+  set_memory(plan.attention, kValue, tensors.value.buffer);
+  set_memory(plan.attention, kOutput, tensors.output.buffer);
+  set_memory(plan.attention, kLse, lse);
+  if (problem.blocks) {
+    const BlockListBuffers& lists = tensors.blocks;
+    const cl_mem memories[] = {lists.partial_count, lists.partial_index, lists.full_count,
+                               lists.full_index,    lists.key_lengths,   lists.row_order};
+    set_memories(plan.attention, kWalk, memories);
+  }
+  set_memories(plan.attention, plan.attention_hooks, hooks);
+  cl_event raw = nullptr;
+  check(clEnqueueNDRangeKernel(queue, plan.attention.get(), 2, nullptr, plan.global, plan.local,
+                               static_cast<cl_uint>(waits.size()),
+                               waits.empty() ? nullptr : waits.data(), &raw),
+        "clEnqueueNDRangeKernel");
+  auto event = Event::adopt(raw);
+  if (trace) trace->record(queue, event, std::move(entry));
+  if (!plan.merge) return event;
+
+  set_argument(plan.merge, kMergeArguments, sizeof arguments, &arguments);
+  set_memory(plan.merge, kMergeOutput, tensors.output.buffer);
+  set_memory(plan.merge, kMergeLse, lse);
+  set_memories(plan.merge, kMergeHooks, hooks);
+  const cl_event parts_done = event.get();
+  check(clEnqueueNDRangeKernel(queue, plan.merge.get(), 3, nullptr, plan.merge_global, nullptr, 1,
+                               &parts_done, &raw),
+        "clEnqueueNDRangeKernel");
+  auto merged = Event::adopt(raw);
+  if (trace) trace->record(queue, merged, {"merge", plan.report.family, 0, 0});
+  return merged;
+}
+
 }  // namespace
 
 Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
@@ -53,76 +116,30 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
   const std::vector<cl_mem> hooks = plan.hooks.arguments(context, tensors.buffers);
 
   std::vector<cl_event> waits(wait_list.begin(), wait_list.end());
-  const auto waits_or_null = [&] { return waits.empty() ? nullptr : waits.data(); };
-  cl_event raw = nullptr;
   if (!plan.attention) {
-    check(clEnqueueMarkerWithWaitList(queue, static_cast<cl_uint>(waits.size()), waits_or_null(),
-                                      &raw),
+    cl_event raw = nullptr;
+    check(clEnqueueMarkerWithWaitList(queue, static_cast<cl_uint>(waits.size()),
+                                      waits.empty() ? nullptr : waits.data(), &raw),
           "clEnqueueMarkerWithWaitList");
     return Event::adopt(raw);
   }
-  clattn_arguments arguments = plan.arguments;
-  arguments.query.offset = tensors.query.offset;
-  arguments.key.offset = tensors.key.offset;
-  arguments.value.offset = tensors.value.offset;
-  arguments.output.offset = tensors.output.offset;
-  arguments.lse_offset = tensors.lse.offset;
-  const cl_mem lse = problem.lse ? tensors.lse.buffer : nullptr;
-  Launch launch;
-  if (plan.engine->trace) {
-    const PlanReport report = this->report();
-    launch = {"attention", report.family + " " + report.config, report.flops, report.bytes};
-  }
   const std::lock_guard lock(plan.launch_mutex);
-  set_argument(plan.attention, kArguments, sizeof arguments, &arguments);
-  set_memory(plan.attention, kQuery, tensors.query.buffer);
-  set_memory(plan.attention, kKey, tensors.key.buffer);
-  set_memory(plan.attention, kValue, tensors.value.buffer);
-  set_memory(plan.attention, kOutput, tensors.output.buffer);
-  set_memory(plan.attention, kLse, lse);
-  if (problem.blocks) {
-    const BlockListBuffers& lists = tensors.blocks;
-    const cl_mem memories[] = {lists.partial_count, lists.partial_index, lists.full_count,
-                               lists.full_index,    lists.key_lengths,   lists.row_order};
-    set_memories(plan.attention, kWalk, memories);
+  if (plan.last_launch) waits.push_back(plan.last_launch.get());
+  if (!plan.permuted) {
+    const Event done = launch(plan, queue, tensors, hooks, waits);
+    if (plan.merge) plan.last_launch = done;
+    return done;
   }
-  set_memories(plan.attention, plan.attention_hooks, hooks);
-  if (plan.last_merge) waits.push_back(plan.last_merge.get());
-  check(clEnqueueNDRangeKernel(queue, plan.attention.get(), 2, nullptr, plan.global, plan.local,
-                               static_cast<cl_uint>(waits.size()), waits_or_null(), &raw),
-        "clEnqueueNDRangeKernel");
-  auto event = Event::adopt(raw);
-  if (plan.engine->trace) plan.engine->trace->record(queue, event, std::move(launch));
-  if (!plan.merge) return event;
-
-  set_argument(plan.merge, kMergeArguments, sizeof arguments, &arguments);
-  set_memory(plan.merge, kMergeOutput, tensors.output.buffer);
-  set_memory(plan.merge, kMergeLse, lse);
-  set_memories(plan.merge, kMergeHooks, hooks);
-  const cl_event parts_done = event.get();
-  check(clEnqueueNDRangeKernel(queue, plan.merge.get(), 3, nullptr, plan.merge_global, nullptr, 1,
-                               &parts_done, &raw),
-        "clEnqueueNDRangeKernel");
-  plan.last_merge = Event::adopt(raw);
-  if (plan.engine->trace) {
-    plan.engine->trace->record(queue, plan.last_merge, {"merge", plan.report.family, 0, 0});
-  }
-  return plan.last_merge;
+  const std::vector<Event> ready = plan.permuted->permute_inputs(queue, tensors, waits);
+  for (const Event& event : ready) waits.push_back(event.get());
+  const Event done = launch(plan, queue, plan.permuted->inner(tensors), hooks, waits);
+  plan.last_launch = plan.permuted->permute_results(queue, tensors, done);
+  return plan.last_launch;
 }
 
 const Problem& Plan::problem() const { return state_->problem; }
 
-PlanReport Plan::report() const {
-  const State& plan = *state_;
-  const Problem& problem = plan.problem;
-  // Counted on demand: for a long sequence it takes longer than planning.
-  std::call_once(plan.visible_pairs_once, [&] { plan.visible_pairs = count_pairs(problem); });
-  PlanReport report = plan.report;
-  report.pairs_counted = plan.visible_pairs.has_value();
-  report.visible_pairs = plan.visible_pairs.value_or(plan.pairs_visited);
-  report.flops = 2.0 * double(problem.head_dim + problem.value_dim) * report.visible_pairs;
-  return report;
-}
+PlanReport Plan::report() const { return report_of(*state_); }
 
 std::string Plan::explain(const std::optional<DeviceRates>& rates) const {
   return clattn::explain(state_->problem, state_->engine->device, report(), rates);

@@ -1,72 +1,20 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
 #include <clattn/problem.hpp>
 #include <cmath>
 #include <tuple>
 #include <vector>
 
 #include "host/invalid.hpp"
+#include "host/tensor_check.hpp"
 
 namespace clattn {
 namespace {
 
-void check_count(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
-  if (value < low) invalid("{} is {}, but must be at least {}", name, value, low);
-  if (value > high) invalid("{} {} exceeds the largest supported, {}", name, value, high);
-}
-
 void check_dim(const char* name, std::int64_t value) {
   check_count(name, value, 8, Problem::kMaxDim);
   if (value % 8 != 0) invalid("{} is {}, but must be a multiple of 8", name, value);
-}
-
-// Strides of inputs may be anything from 0 up that keeps the tensor within kMaxSpan. Behind this no
-// product of sizes and strides overflows; kernels count in 32 bits between the tokens of a tile.
-void check_strides(const Problem& problem, Role role) {
-  constexpr std::int64_t kMaxSpan = std::int64_t{1} << 48;
-  constexpr std::int64_t kMaxTokenStride = std::int64_t{1} << 23;
-  const TensorShape shape = tensor_shape(problem, role);
-  const std::array<std::pair<const char*, std::int64_t>, 3> strides = {
-      {{"batch", shape.strides.batch},
-       {"head", shape.strides.head},
-       {"token", shape.strides.token}}};
-  const std::array<std::int64_t, 3> counts = {shape.batch, shape.heads, shape.length};
-  double elements = double(shape.dim), span = double(shape.dim);  // which can't overflow
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    const auto& [name, stride] = strides[i];
-    if (stride < 0) {
-      invalid("{} {} stride is {}, but must be 0 or more", to_string(role), name, stride);
-    }
-    elements *= double(counts[i]);
-    span += double(counts[i] - 1) * double(stride);
-  }
-  if (elements == 0) return;
-  if (std::max(elements, span) > double(kMaxSpan)) {
-    invalid("the {} tensor has {:.0f} elements and spans {:.0f}, but the largest supported is {}",
-            to_string(role), elements, span, kMaxSpan);
-  }
-  if (shape.strides.token > kMaxTokenStride) {
-    invalid("{} token stride {} exceeds the largest supported, {}", to_string(role),
-            shape.strides.token, kMaxTokenStride);
-  }
-  if (role != Role::output) return;
-  // Dimensions of one element need no stride. The others, sorted, must each step over everything
-  // that the smaller ones reach.
-  std::vector<std::tuple<std::int64_t, std::int64_t, const char*>> order;
-  for (std::size_t i = 0; i < strides.size(); ++i) {
-    if (counts[i] > 1) order.emplace_back(strides[i].second, counts[i], strides[i].first);
-  }
-  std::sort(order.begin(), order.end());
-  std::int64_t reached = shape.dim;
-  for (const auto& [stride, count, name] : order) {
-    if (stride < reached) {
-      invalid("output strides overlap: the {} stride is {}, but must be at least {}", name, stride,
-              reached);
-    }
-    reached = stride * (count - 1) + reached;
-  }
 }
 
 void check_blocks(const Problem& problem) {
@@ -79,6 +27,43 @@ void check_blocks(const Problem& problem) {
   }
   if (shape.heads != 1 && shape.heads != problem.heads) {
     invalid("blocks heads is {}, but must be 1 or the problem's, {}", shape.heads, problem.heads);
+  }
+}
+
+// Tiles of the order must be boxes of every mask's grid: one order serves all slices.
+void check_token_order(const Problem& problem) {
+  if (problem.blocks) {
+    invalid("block lists count consecutive tokens: they cannot come with a token order");
+  }
+  const TokenOrder order = checked(*problem.token_order);
+  if (order.tokens() != problem.query_len) {
+    invalid("the token order's grid {} has {} tokens, but q_len is {}", fmt::join(order.grid, "x"),
+            order.tokens(), problem.query_len);
+  }
+  if (order.tokens() > problem.key_len) {
+    invalid("the token order's grid {} has {} tokens, but kv_len is {}", fmt::join(order.grid, "x"),
+            order.tokens(), problem.key_len);
+  }
+  const Variation variation = problem.mask->variation();
+  const std::int64_t batches = variation.batch ? problem.batch : 1;
+  const std::int64_t heads = variation.head ? problem.heads : 1;
+  for (std::int64_t slice = 0; slice < batches * heads; ++slice) {
+    const Slice at{slice / heads, slice % heads};
+    const Neighborhood* const neighborhood = problem.mask->neighborhood(at).neighborhood;
+    if (!neighborhood) {
+      invalid(
+          "the mask of batch {}, head {} lies within no neighborhood, which a token order needs",
+          at.batch, at.head);
+    }
+    const std::tuple<const char*, const std::vector<std::int64_t>&,
+                     const std::vector<std::int64_t>&>
+        sizes[] = {{"grid", order.grid, neighborhood->grid},
+                   {"dilation", order.dilation, neighborhood->dilation}};
+    for (const auto& [name, ours, theirs] : sizes) {
+      if (ours == theirs) continue;
+      invalid("the token order's {} is {}, but that of the mask of batch {}, head {} is {}", name,
+              fmt::join(ours, "x"), at.batch, at.head, fmt::join(theirs, "x"));
+    }
   }
 }
 
@@ -146,11 +131,7 @@ TensorShape tensor_shape(const Problem& problem, Role role) {
 
 void validate(const Problem& problem) {
   constexpr std::int64_t kMaxCount = std::int64_t{1} << 20;
-  if (problem.data_type != DataType::f32 && problem.data_type != DataType::f16 &&
-      problem.data_type != DataType::bf16) {
-    invalid("data type {} is unknown; known are f32 (0), f16 (1) and bf16 (2)",
-            static_cast<int>(problem.data_type));
-  }
+  check_data_type(problem.data_type);
   if (!problem.mask) invalid("the mask is null; dense_mask() is the mask that hides nothing");
   check_count("batch", problem.batch, 0, kMaxCount);
   check_count("heads", problem.heads, 1, kMaxCount);
@@ -167,7 +148,7 @@ void validate(const Problem& problem) {
     invalid("scale is {}, but must be finite", problem.effective_scale());
   }
   for (Role role : {Role::query, Role::key, Role::value, Role::output}) {
-    check_strides(problem, role);
+    check_strides(to_string(role), tensor_shape(problem, role), role == Role::output);
   }
   problem.mask->validate(problem.extent(), problem.batch, problem.heads);
   for (const Score& score : problem.scores) {
@@ -182,6 +163,7 @@ void validate(const Problem& problem) {
     if (!std::isfinite(logit)) invalid("a sink logit is {}, but must be finite", logit);
   }
   if (problem.blocks) check_blocks(problem);
+  if (problem.token_order) check_token_order(problem);
 }
 
 }  // namespace clattn

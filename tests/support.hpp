@@ -11,6 +11,7 @@
 #include <clattn/error.hpp>
 #include <clattn/log.hpp>
 #include <clattn/mask.hpp>
+#include <clattn/neighborhood.hpp>
 #include <clattn/reference.hpp>
 #include <cstdlib>
 #include <cstring>
@@ -204,6 +205,33 @@ inline std::vector<std::byte> random_elements(Random& random, DataType type, std
   return result;
 }
 
+// A grid of so many tokens, 2 or more; of several dimensions where that is the product of small
+// numbers.
+inline std::vector<std::int64_t> random_grid(Random& random, std::int64_t tokens) {
+  std::vector<std::int64_t> grid = {tokens};
+  for (std::int64_t attempts = uniform(random, 0, 8); attempts > 0 && grid.size() < 3; --attempts) {
+    const std::int64_t length = uniform(random, 2, 40);
+    if (grid.back() % length != 0 || grid.back() == length) continue;
+    grid.back() /= length;
+    grid.insert(grid.begin(), length);
+  }
+  std::shuffle(grid.begin(), grid.end(), random);
+  return grid;
+}
+
+// Over a grid whose lengths are 2 or more.
+inline Neighborhood random_neighborhood(Random& random, std::vector<std::int64_t> grid,
+                                        std::int64_t extra_keys = 0) {
+  Neighborhood result{std::move(grid), {}, {}, {}, {}, extra_keys};
+  for (std::int64_t length : result.grid) {
+    result.dilation.push_back(uniform(random, 0, 1) ? uniform(random, 1, length / 2) : 1);
+    result.window.push_back(uniform(random, 2, length / result.dilation.back()));
+    result.stride.push_back(uniform(random, 0, 1) ? uniform(random, 1, result.window.back()) : 1);
+    result.causal.push_back(uniform(random, 0, 1));
+  }
+  return result;
+}
+
 // Draws masks. What a mask is made of comes from one generator and its numbers from another, so
 // that many masks can be drawn that are one OpenCL program. Numbers are small, larger than the
 // extent, or huge.
@@ -215,6 +243,12 @@ class MaskMaker {
   // Any mask, with others inside of it down to `depth`. If it is not `alone`, it must be valid over
   // larger extents, too.
   Mask any(const Extent& extent, int depth, bool alone = true) {
+    // Whether lengths allow a grid hangs on numbers, which must not make another program.
+    if (&shape_ == &numbers_ && alone && extent.query_len > 1 &&
+        extent.key_len >= extent.query_len && uniform(shape_, 0, 4) == 0) {
+      return neighborhood_mask(random_neighborhood(
+          numbers_, random_grid(numbers_, extent.query_len), extent.key_len - extent.query_len));
+    }
     const std::int64_t kind = uniform(shape_, 0, depth > 0 ? 10 : 4);
     if (!alone && (kind == 3 || kind == 9 || kind == 10)) return closed_form(extent);
     switch (kind) {

@@ -66,6 +66,11 @@ BlockShape read_block_shape(const clattn_block_shape& shape);
 clattn_block_shape write_block_shape(const BlockShape& shape);
 BlockLists read_lists(const clattn_block_lists* source);
 
+// ---- Token orders (permutation.cpp)
+
+TokenOrder read_token_order(const clattn_token_order& source);
+clattn_token_order write_token_order(const TokenOrder& source);
+
 // ---- Problems (problem.cpp)
 
 DataType read_data_type(std::int32_t type);

@@ -1,4 +1,5 @@
 // The constructors of masks.
+#include <clattn/neighborhood.hpp>
 #include <optional>
 
 #include "host/c_api/convert.hpp"
@@ -18,6 +19,25 @@ std::vector<Mask> read_masks(clattn_mask* const* masks, std::size_t count) {
   for (const clattn_mask* mask : read_array(masks, count, "masks")) {
     if (!mask) invalid("masks[{}] is null", result.size());
     result.push_back(mask->object);
+  }
+  return result;
+}
+
+Neighborhood read_neighborhood(const clattn_neighborhood* source) {
+  require(source, "neighborhood");
+  constexpr std::int64_t kMaxRank = sizeof source->grid / sizeof source->grid[0];
+  if (source->rank < 1 || source->rank > kMaxRank) {
+    invalid("the neighborhood's rank is {}, but must be 1 to {}", source->rank, kMaxRank);
+  }
+  Neighborhood result;
+  result.extra_keys = source->extra_keys;
+  for (std::int64_t d = 0; d < source->rank; ++d) {
+    const auto or_one = [&](const std::int64_t* values) { return values[d] ? values[d] : 1; };
+    result.grid.push_back(source->grid[d]);
+    result.window.push_back(source->window[d]);
+    result.stride.push_back(or_one(source->stride));
+    result.dilation.push_back(or_one(source->dilation));
+    result.causal.push_back(source->causal[d] != 0);
   }
   return result;
 }
@@ -65,6 +85,12 @@ clattn_status clattn_mask_create_random_blocks(int64_t query_block, int64_t key_
                                                int64_t count, uint32_t seed, clattn_mask** mask) {
   return create(mask, "mask",
                 [&] { return clattn::random_blocks_mask(query_block, key_block, count, seed); });
+}
+
+clattn_status clattn_mask_create_neighborhood(const clattn_neighborhood* neighborhood,
+                                              clattn_mask** mask) {
+  return create(mask, "mask",
+                [&] { return clattn::neighborhood_mask(read_neighborhood(neighborhood)); });
 }
 
 clattn_status clattn_mask_create_documents(const int64_t* query_lengths, const int64_t* key_lengths,

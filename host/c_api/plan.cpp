@@ -4,11 +4,22 @@
 namespace clattn::c_api {
 namespace {
 
+static_assert(same(TokenAccess::automatic, CLATTN_TOKEN_ACCESS_AUTOMATIC) &&
+              same(TokenAccess::in_place, CLATTN_TOKEN_ACCESS_IN_PLACE) &&
+              same(TokenAccess::gathered, CLATTN_TOKEN_ACCESS_GATHERED) &&
+              same(TokenAccess::permuted, CLATTN_TOKEN_ACCESS_PERMUTED));
+
 PlanOptions read_options(const clattn_plan_options* source) {
   PlanOptions options;
   if (!source) return options;
   require_struct(source, "options", "clattn_plan_options");
   if (source->family) options.family = source->family;
+  options.tokens = to_enum(source->tokens, TokenAccess::permuted, "token access");
+  const auto read_tile = [&](const std::int64_t* tile, const char* name) {
+    return tile ? copy_array(tile, source->tile_rank, name) : std::vector<std::int64_t>();
+  };
+  options.query_tile = read_tile(source->query_tile, "query_tile");
+  options.key_tile = read_tile(source->key_tile, "key_tile");
   return options;
 }
 
@@ -110,6 +121,9 @@ clattn_status clattn_plan_get_report(const clattn_plan* plan, clattn_plan_report
     report->work_group_size = source.work_group_size;
     report->local_memory_bytes = source.local_memory_bytes;
     report->device_memory_bytes = source.device_memory_bytes;
+    report->tilings = plan->tilings().data();
+    report->tiling_count = plan->tilings().size();
+    report->dense_efficiency = source.dense_efficiency;
   });
 }
 

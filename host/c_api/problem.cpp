@@ -70,6 +70,7 @@ Problem read_problem(const clattn_problem* source) {
   if (source->has_scale) problem.scale = source->scale;
   problem.mask = read_optional_mask(source->mask);
   if (source->has_blocks) problem.blocks = read_block_shape(source->blocks);
+  if (source->has_token_order) problem.token_order = read_token_order(source->token_order);
   for (const clattn_score* score : read_array(source->scores, source->score_count, "scores")) {
     if (!score) invalid("scores[{}] is null", problem.scores.size());
     problem.scores.push_back(score->object);
@@ -113,6 +114,10 @@ void write_problem(const Problem& source, clattn_problem& target) {
   if (source.blocks) {
     problem.has_blocks = 1;
     problem.blocks = write_block_shape(*source.blocks);
+  }
+  if (source.token_order) {
+    problem.has_token_order = 1;
+    problem.token_order = write_token_order(*source.token_order);
   }
   auto* parts = new ProblemParts(source);
   problem.mask = parts->mask;

@@ -40,6 +40,16 @@ clattn_status clattn_score_create_relative_position(const float* table, size_t c
   });
 }
 
+clattn_status clattn_score_create_grid_position(const float* table, size_t count,
+                                                const int64_t* grid, const int64_t* reach,
+                                                size_t rank, clattn_score** score) {
+  return create(score, "score", [&] {
+    return clattn::grid_position_score(copy_array(table, count, "table"),
+                                       copy_array(grid, rank, "grid"),
+                                       copy_array(reach, rank, "reach"));
+  });
+}
+
 clattn_status clattn_score_create_expression(const clattn_expression* expression,
                                              clattn_apply_callback apply, void* user,
                                              clattn_score** score) {

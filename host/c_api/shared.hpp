@@ -9,6 +9,7 @@
 #include <atomic>
 #include <clattn/block_builder.hpp>
 #include <clattn/engine.hpp>
+#include <clattn/permutation.hpp>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -48,23 +49,35 @@ struct clattn_block_builder : clattn::c_api::Shared<clattn::BlockBuilder> {
   using Shared::Shared;
 };
 
+struct clattn_token_permutation : clattn::c_api::Shared<clattn::TokenPermutation> {
+  using Shared::Shared;
+};
+
 struct clattn_plan : clattn::c_api::Shared<clattn::Plan> {
   using Shared::Shared;
-  // Made on demand; owns the texts that clattn_plan_get_report lends.
+  // Made on demand; owns the texts and arrays that clattn_plan_get_report lends.
   const clattn::PlanReport& report() const {
     std::call_once(once_, [this] {
       report_ = object.report();
       for (const std::string& text : report_.rejected) rejected_.push_back(text.c_str());
+      for (const clattn::Tiling& tiling : report_.tilings) {
+        tilings_.push_back({tiling.query_tile.data(), tiling.query_tile.size(),
+                            tiling.key_tile.data(), tiling.key_tile.size(), tiling.bound,
+                            tiling.masked_share, tiling.permutation_bytes, tiling.cost_flops,
+                            static_cast<std::int32_t>(tiling.tokens)});
+      }
     });
     return report_;
   }
   // Of the report.
   const std::vector<const char*>& rejected() const { return rejected_; }
+  const std::vector<clattn_tiling>& tilings() const { return tilings_; }
 
  private:
   mutable std::once_flag once_;
   mutable clattn::PlanReport report_;
   mutable std::vector<const char*> rejected_;
+  mutable std::vector<clattn_tiling> tilings_;
 };
 
 namespace clattn::c_api {

@@ -3,6 +3,7 @@
 // than what they are made of.
 #include <algorithm>
 #include <clattn/blocks.hpp>
+#include <clattn/neighborhood.hpp>
 #include <clattn/patterns.hpp>
 #include <cstring>
 
@@ -34,6 +35,9 @@ class GivenMask final : public MaskNode {
   }
   Range reach(const Slice& slice, const Range& queries, const Extent& extent) const override {
     return mask_->reach(slice, queries, extent);
+  }
+  NeighborhoodHint neighborhood(const Slice& slice) const override {
+    return mask_->neighborhood(slice);
   }
   Variation variation() const override { return mask_->variation(); }
   std::vector<std::int64_t> seams(const Slice& slice, const Extent& extent) const override {
@@ -112,6 +116,18 @@ Mask documents(const json& value, const JsonContext& context) {
   if (!queries) invalid("needs \"lengths\" or \"offsets\"");
   const auto keys = document_lengths(members, "key_lengths", "key_offsets");
   return documents_mask({*queries, keys.value_or(*queries)}, inner_mask(members, context));
+}
+
+Mask neighborhood(const json& value, const JsonContext&) {
+  const Members members(value, {"grid", "window", "stride", "dilation", "causal", "extra_keys"});
+  Neighborhood result;
+  result.grid = members.get<Integers>("grid");
+  result.window = members.get<Integers>("window");
+  members.read("stride", result.stride);
+  members.read("dilation", result.dilation);
+  members.read("causal", result.causal);
+  members.read("extra_keys", result.extra_keys);
+  return neighborhood_mask(std::move(result));
 }
 
 Mask random_blocks(const json& value, const JsonContext&) {
@@ -286,6 +302,7 @@ constexpr Kind kKinds[] = {
     {"sink", sink, false},
     {"global", global, false},
     {"documents", documents, false},
+    {"neighborhood", neighborhood, false},
     {"random_blocks", random_blocks, false},
     {"per_head", per_head, false},
     {"all_of", all_of, false},

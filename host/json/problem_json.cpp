@@ -31,6 +31,16 @@ BlockShape block_shape(const json& value) {
   return shape;
 }
 
+constexpr std::pair<const char*, std::vector<std::int64_t> TokenOrder::*> kTokenOrder[] = {
+    {"grid", &TokenOrder::grid}, {"tile", &TokenOrder::tile}, {"dilation", &TokenOrder::dilation}};
+
+TokenOrder token_order(const json& value) {
+  const Members members(value, {"grid", "tile", "dilation"});
+  TokenOrder order;
+  for (const auto& [key, member] : kTokenOrder) members.read(key, order.*member);
+  return order;
+}
+
 Strides strides(const json& value) {
   const Members members(value, {"batch", "head", "token"});
   Strides result;
@@ -41,9 +51,10 @@ Strides strides(const json& value) {
 }
 
 void read_problem(const json& object, const std::string& folder, Problem& problem) {
-  const Members members(object, {"scale", "dtype", "mask", "blocks", "score", "lse", "layout",
-                                 "batch", "heads", "kv_heads", "q_len", "kv_len", "head_dim",
-                                 "value_dim", "q_strides", "k_strides", "v_strides", "o_strides"});
+  const Members members(
+      object, {"scale", "dtype", "mask", "blocks", "token_order", "score", "lse", "layout", "batch",
+               "heads", "kv_heads", "q_len", "kv_len", "head_dim", "value_dim", "q_strides",
+               "k_strides", "v_strides", "o_strides"});
   members.read("scale", problem.scale);
   members.read("dtype", problem.data_type, kDataTypes);
   members.read("lse", problem.lse);
@@ -64,6 +75,7 @@ void read_problem(const json& object, const std::string& folder, Problem& proble
   };
   read("mask", [&](const json& value) { problem.mask = mask_from_json(value, context); });
   read("blocks", [&](const json& value) { problem.blocks = block_shape(value); });
+  read("token_order", [&](const json& value) { problem.token_order = token_order(value); });
   read("score", [&](const json& value) {
     for_each_element(value, [&](const json& score) { add_score(score, context, problem); });
   });
@@ -111,6 +123,12 @@ std::string problem_to_json(const Problem& problem) {
                  {"value_dim", problem.value_dim}};
   if (problem.blocks) {
     for (const auto& [key, member] : kBlockShape) object["blocks"][key] = (*problem.blocks).*member;
+  }
+  if (problem.token_order) {
+    for (const auto& [key, member] : kTokenOrder) {
+      const std::vector<std::int64_t>& sizes = (*problem.token_order).*member;
+      if (!sizes.empty()) object["token_order"][key] = sizes;
+    }
   }
   for (const Score& score : problem.scores)
     object["score"].push_back(json::parse(score->to_json()));

@@ -104,6 +104,24 @@ Score relative_position(const json& value, const JsonContext&) {
   return relative_position_score(std::move(table.values), reach);
 }
 
+Score grid_position(const json& value, const JsonContext&) {
+  const Members members(value, {"grid", "reach", "table"});
+  const auto grid = members.get<std::vector<std::int64_t>>("grid");
+  const auto reach = members.get<std::vector<std::int64_t>>("reach");
+  NestedArray<float> table;
+  at_place("table", [&] {
+    table = nested_array<float>(members.at("table"), reach.size() + 1);
+    for (std::size_t d = 0; d < reach.size(); ++d) {
+      const std::int64_t entries = table.shape[d + 1];
+      if (entries % 2 == 0 || entries / 2 != reach[d]) {
+        invalid("has {} entries in dimension {}, but a reach of {} needs 2 * reach + 1", entries, d,
+                reach[d]);
+      }
+    }
+  });
+  return grid_position_score(std::move(table.values), grid, reach);
+}
+
 Score opencl(const json& value, const JsonContext& context) {
   return expression_score(expression_from_json(value, context));
 }
@@ -116,8 +134,11 @@ struct Kind {
 
 constexpr const char* kSinkLogits = "sink_logits";
 constexpr Kind kKinds[] = {
-    {"softcap", softcap, false}, {"alibi", alibi, false},
-    {"bias", bias, true},        {"relative_position", relative_position, false},
+    {"softcap", softcap, false},
+    {"alibi", alibi, false},
+    {"bias", bias, true},
+    {"relative_position", relative_position, false},
+    {"grid_position", grid_position, false},
     {"opencl", opencl, true},
 };
 

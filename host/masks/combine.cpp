@@ -74,6 +74,16 @@ class Combination final : public MaskNode {
     return result;
   }
 
+  // That of the first part that has one; what any of several parts shows need not lie in it.
+  NeighborhoodHint neighborhood(const Slice& slice) const override {
+    if (!all_ && parts_.size() > 1) return {};
+    for (const Mask& part : parts_) {
+      const NeighborhoodHint hint = part->neighborhood(slice);
+      if (hint.neighborhood) return {hint.neighborhood, hint.exact && parts_.size() == 1};
+    }
+    return {};
+  }
+
   Variation variation() const override {
     Variation result;
     for (const Mask& part : parts_) {

@@ -1,4 +1,5 @@
 #include <clattn/mask.hpp>
+#include <clattn/neighborhood.hpp>
 
 namespace clattn {
 namespace {
@@ -49,6 +50,14 @@ void MaskNode::validate(const Extent&, std::int64_t, std::int64_t) const {}
 
 std::optional<std::int64_t> count_visible_pairs(const MaskNode& mask, const Slice& slice,
                                                 const Extent& extent, std::int64_t budget) {
+  // A neighborhood of several dimensions has a boundary at every few tokens, but a closed form.
+  if (const NeighborhoodHint hint = mask.neighborhood(slice); hint.exact) {
+    const Neighborhood& of = *hint.neighborhood;
+    const double pairs = simulate_tiles(of, of.grid, of.grid).visible_pairs +
+                         double(of.tokens()) * double(of.extra_keys);
+    constexpr double kExact = 9007199254740992.0;  // 2^53: below, doubles are whole numbers
+    if (pairs < kExact) return static_cast<std::int64_t>(pairs);
+  }
   return count_visible_pairs(mask, slice, {0, extent.query_len}, {0, extent.key_len}, extent,
                              budget);
 }

@@ -68,6 +68,10 @@ class PerHead final : public MaskNode {
     return at(slice.head).reach(slice, queries, extent);
   }
 
+  NeighborhoodHint neighborhood(const Slice& slice) const override {
+    return at(slice.head).neighborhood(slice);
+  }
+
   Variation variation() const override {
     Variation result{false, groups_.size() > 1};
     for (const Mask& mask : groups_) {

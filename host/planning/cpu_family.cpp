@@ -66,29 +66,67 @@ CpuConfig choose_dense_config(const Problem& problem, const DeviceFacts& facts) 
   return config;  // one panel and 16 keys fit for every legal dimension
 }
 
-// Blocks and documents are best met by rows of their size.
-CpuConfig choose_config(const Problem& problem, const DeviceFacts& facts) {
-  const CpuConfig largest = choose_dense_config(problem, facts);
-  if (!has_seams(problem) || largest.vector_width == 4) return largest;
-  // Measured, dense attention of 64 dimensions: smaller panels are slower a lane, and packing a key
-  // costs as much as 8 lanes take for it. Panels that a tile's mask hides are not computed.
-  constexpr double kVectorSpeed[] = {0, 0.80, 0.93, 1.0};
-  constexpr double kPackingLanes = 8;
-  CpuConfig best = largest;
-  double least = std::numeric_limits<double>::infinity();
-  for (std::int64_t vectors = largest.query_vectors; vectors >= 1; --vectors) {
-    const std::int64_t panel = vectors * largest.vector_width;
-    const double lanes =
-        tile_cost(problem, {panel, largest.key_tile, panel}).pairs / kVectorSpeed[vectors];
+// Measured, dense attention of 64 dimensions: smaller panels are slower a lane, and packing a key
+// costs as much as 8 lanes take for it.
+constexpr double kVectorSpeed[] = {0, 0.80, 0.93, 1.0};
+constexpr double kPackingLanes = 8;
+
+// The largest configuration and those of smaller panels, and fewer of them.
+std::vector<CpuConfig> smaller_configs(const CpuConfig& largest) {
+  std::vector<CpuConfig> configs;
+  // Panels of narrow vectors come in one size.
+  const std::int64_t least = largest.vector_width == 4 ? largest.query_vectors : 1;
+  for (std::int64_t vectors = largest.query_vectors; vectors >= least; --vectors) {
     for (std::int64_t panels = largest.query_panels; panels >= 1; panels /= 2) {
-      CpuConfig config = largest;
+      CpuConfig& config = configs.emplace_back(largest);
       config.query_vectors = vectors;
       config.query_panels = panels;
-      const double cost = lanes + tile_cost(problem, config.tile()).keys * kPackingLanes;
-      if (cost >= least) continue;
-      least = cost;
-      best = config;
     }
+  }
+  return configs;
+}
+
+double speed_of(const CpuConfig& config) {
+  return config.vector_width == 4 ? 1.0 : kVectorSpeed[config.query_vectors];
+}
+
+// Blocks and documents are best met by rows of their size.
+CpuConfig fit_rows(const Problem& problem, const CpuConfig& largest) {
+  if (largest.vector_width == 4) return largest;
+  CpuConfig best = largest;
+  double least = std::numeric_limits<double>::infinity();
+  for (const CpuConfig& config : smaller_configs(largest)) {
+    // Panels that a tile's mask hides are not computed.
+    const double lanes =
+        tile_cost(problem, {config.panel(), config.key_tile, config.panel()}).pairs /
+        speed_of(config);
+    const double cost = lanes + tile_cost(problem, config.tile()).keys * kPackingLanes;
+    if (cost >= least) continue;
+    least = cost;
+    best = config;
+  }
+  return best;
+}
+
+// Boxes of a grid, in the configuration that takes the least time.
+std::optional<CpuConfig> fit_boxes(const Problem& problem, const GridProblem& grid,
+                                   const PlanOptions& options, const CpuConfig& largest,
+                                   std::vector<Tiling>& tilings) {
+  TilingWeigher weigher(problem, grid, options);
+  std::optional<CpuConfig> best;
+  for (const CpuConfig& config : smaller_configs(largest)) {
+    TileSpeed speed;
+    speed.tile = config.tile();
+    speed.speed = speed_of(config);
+    speed.key_step = config.key_block;
+    speed.key_queries = kPackingLanes;
+    speed.mask_flops = 40;
+    speed.flops_per_byte = 30;
+    std::vector<Tiling> weighed = weigher.weigh(speed);
+    if (weighed.empty()) continue;
+    if (best && weighed.front().cost_flops >= tilings.front().cost_flops) continue;
+    best = config;
+    tilings = std::move(weighed);
   }
   return best;
 }
@@ -102,15 +140,27 @@ class CpuFamily final : public Family {
     return fmt::format("the device is a {}, not a CPU", to_string(facts.kind));
   }
 
-  std::optional<KernelChoice> choose(const Problem& problem, const DeviceFacts& facts,
-                                     std::string&) const override {
-    const CpuConfig config = choose_config(problem, facts);
+  std::optional<KernelChoice> choose(const Problem& problem, const std::optional<GridProblem>& grid,
+                                     const DeviceFacts& facts, const PlanOptions& options,
+                                     std::string& reason) const override {
     KernelChoice choice;
+    CpuConfig config = choose_dense_config(problem, facts);
+    if (grid) {
+      const auto fitting = fit_boxes(problem, *grid, options, config, choice.tilings);
+      if (!fitting) {
+        reason = tile_too_large(options, config.query_tile());
+        return std::nullopt;
+      }
+      config = *fitting;
+    } else if (has_seams(problem)) {
+      config = fit_rows(problem, config);
+    }
     choice.id = config.id();
     choice.defines = config.defines();
     choice.files = {"cpu/attention.cl"};
     choice.tile = config.tile();
     choice.binned = true;
+    choice.dense_efficiency = 0.85;
     choice.why = fmt::format("the device is a CPU with vectors of {} floats", config.vector_width);
     return choice;
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "host/planning/explain_tilings.hpp"
 #include "host/planning/plan_state.hpp"
 
 namespace clattn {
@@ -70,7 +71,7 @@ std::string explain(const Problem& problem, const Device& device, const PlanRepo
                      compute >= transfer ? "arithmetic" : "memory",
                      quantity(rates->flops_per_second), quantity(rates->bytes_per_second)));
   }
-  return text;
+  return text + explain_tilings(report, all_pairs, rates);
 }
 
 }  // namespace clattn

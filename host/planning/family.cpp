@@ -15,6 +15,11 @@ const std::vector<const Family*>& families() {
   return all;
 }
 
+std::string tile_too_large(const PlanOptions& options, std::int64_t largest) {
+  return fmt::format("a query tile of {} holds more than {} queries, the largest of this device",
+                     fmt::join(options.query_tile, "x"), largest);
+}
+
 bool has_seams(const Problem& problem) {
   return problem.blocks || !problem.mask->seams({}, problem.extent()).empty();
 }
@@ -36,20 +41,75 @@ TileCost tile_cost(const Problem& problem, const Tile& tile) {
   for (const clattn_row& row : schedule.rows) {
     for (clattn_int32 s = row.span_begin; s < row.span_end; ++s) {
       const clattn_span& span = schedule.spans[s];
-      add(row.query_end - row.query_begin, double(span.key_end - span.key_begin));
+      add(row.queries.end - row.queries.begin, double(span.key_end - span.key_begin));
     }
   }
   return cost;
 }
 
-Decision decide(const Problem& problem, const DeviceFacts& facts, const std::string& wanted) {
+namespace {
+
+void check_tile(const char* name, const std::vector<std::int64_t>& tile, const GridProblem& grid) {
+  if (tile.empty()) return;
+  const std::size_t rank = grid.slices.front().neighborhood->rank();
+  if (tile.size() != rank) {
+    invalid("the {} has {} dimensions, but the grid has {}", name, tile.size(), rank);
+  }
+  for (std::size_t d = 0; d < rank; ++d) {
+    if (tile[d] < 1 || tile[d] > Problem::kMaxLength) {
+      invalid("the {} of dimension {} is {}, but must be 1 to {}", name, d, tile[d],
+              Problem::kMaxLength);
+    }
+  }
+}
+
+// The grid whose boxes may be tiles, in view of what was asked for.
+std::optional<GridProblem> choose_grid(const Problem& problem, const PlanOptions& options) {
+  const bool asked = options.tokens != TokenAccess::automatic || !options.query_tile.empty() ||
+                     !options.key_tile.empty();
+  if (problem.token_order && asked) {
+    invalid("the tensors lie in an order of their own: its tiles and access can't be chosen");
+  }
+  std::optional<GridProblem> grid = grid_problem(problem);
+  if (!grid) {
+    if (asked) {
+      invalid(
+          "tokens \"{}\" and tiles of a grid are for masks within one neighborhood, whose "
+          "blocks are not listed",
+          to_string(options.tokens));
+    }
+    return std::nullopt;
+  }
+  check_tile("query tile", options.query_tile, *grid);
+  check_tile("key tile", options.key_tile, *grid);
+  if (options.tokens == TokenAccess::permuted && !grid->permutable) {
+    invalid("tokens can't be permuted: the dilations of the heads or batches differ");
+  }
+  if (!options.key_tile.empty() && options.tokens != TokenAccess::permuted) {
+    invalid("a key tile is for tokens that are permuted, but they are {}",
+            to_string(options.tokens));
+  }
+  if (options.tokens == TokenAccess::in_place) {
+    if (!options.query_tile.empty()) {
+      invalid("a query tile of the grid is for tokens that are gathered or permuted");
+    }
+    return std::nullopt;
+  }
+  return grid;
+}
+
+}  // namespace
+
+Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOptions& options) {
   validate(problem);
+  const std::string& wanted = options.family;
   const std::vector<std::string> names = family_names();
   if (!wanted.empty() && std::find(names.begin(), names.end(), wanted) == names.end()) {
     invalid("family \"{}\" is unknown; known are {}", wanted, fmt::join(names, ", "));
   }
   Decision decision;
-  decision.hooks = make_hooks(problem);
+  decision.grid = choose_grid(problem, options);
+  decision.hooks = make_hooks(problem, !decision.grid || !decision.grid->boxes_suffice);
   for (const Family* family : families()) {
     std::string reason;
     if (!facts.compiler) {
@@ -62,7 +122,7 @@ Decision decide(const Problem& problem, const DeviceFacts& facts, const std::str
       reason = family->rejection(facts);
     }
     if (reason.empty()) {
-      if (auto choice = family->choose(problem, facts, reason)) {
+      if (auto choice = family->choose(problem, decision.grid, facts, options, reason)) {
         decision.family = family;
         decision.choice = std::move(*choice);
         continue;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <clattn/device.hpp>
+#include <clattn/engine.hpp>
 #include <clattn/error.hpp>
 #include <clattn/problem.hpp>
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include "host/planning/hooks.hpp"
 #include "host/planning/schedule.hpp"
+#include "host/planning/tilings.hpp"
 
 namespace clattn {
 
@@ -26,6 +28,8 @@ struct KernelChoice {
   bool binned = false;                  // a work-group takes several rows
   std::int64_t local_memory_bytes = 0;  // of one work-group
   std::string why;
+  std::vector<Tiling> tilings;  // of a grid, the chosen one first; empty: tokens stay in place
+  double dense_efficiency = 0;  // share of the multiply-add rate
 };
 
 class Family {
@@ -37,8 +41,11 @@ class Family {
   virtual std::string rejection(const DeviceFacts& facts) const = 0;
 
   // The configuration for a valid problem on a device that is not rejected. Nothing where no legal
-  // configuration fits the device, and then `reason` says what does not fit.
-  virtual std::optional<KernelChoice> choose(const Problem& problem, const DeviceFacts& facts,
+  // configuration fits the device, or what was asked for, and then `reason` says what does not fit.
+  // `grid` is the problem's, if its tiles may be boxes.
+  virtual std::optional<KernelChoice> choose(const Problem& problem,
+                                             const std::optional<GridProblem>& grid,
+                                             const DeviceFacts& facts, const PlanOptions& options,
                                              std::string& reason) const = 0;
 };
 
@@ -47,6 +54,9 @@ const std::vector<const Family*>& families();
 
 const Family& cpu_family();
 const Family& portable_family();
+
+// Why nothing fits the tile of queries that was asked for.
+std::string tile_too_large(const PlanOptions& options, std::int64_t largest);
 
 // Whether rows of tiles have natural places to begin, so that the size of the tile matters.
 bool has_seams(const Problem& problem);
@@ -65,13 +75,13 @@ struct Decision {
   // Where nothing fits: device_limit if some family would run on the device, else unsupported.
   ErrorCategory category = ErrorCategory::unsupported;
   KernelChoice choice;
+  std::optional<GridProblem> grid;
   Hooks hooks;
   std::vector<std::string> rejected;  // "family: reason"
 };
 
-// `wanted` restricts the choice to one family; empty allows all. Throws Error (invalid_argument)
-// for an invalid problem or an unknown family, and (unsupported) for a mask that no kernel can
-// evaluate.
-Decision decide(const Problem& problem, const DeviceFacts& facts, const std::string& wanted);
+// Throws Error (invalid_argument) for an invalid problem, or options that are unknown or not for
+// this problem, and (unsupported) for a mask that no kernel can evaluate.
+Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOptions& options);
 
 }  // namespace clattn

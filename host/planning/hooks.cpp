@@ -49,9 +49,9 @@ std::string define_functions(const ExpressionWriter& writer) {
   return source;
 }
 
-Hooks make_hooks(const Problem& problem) {
+Hooks make_hooks(const Problem& problem, bool with_mask) {
   ExpressionWriter writer;
-  const std::string mask = problem.mask->expression(writer);
+  const std::string mask = with_mask ? problem.mask->expression(writer) : "1";
   std::string modify;
   for (const Score& score : problem.scores) {
     modify += fmt::format("score = {};\n  ", score->expression(writer));

@@ -26,7 +26,8 @@ struct Hooks {
 // The definitions of the functions that an expression calls.
 std::string define_functions(const ExpressionWriter& writer);
 
-// Throws Error (unsupported) for a mask that no kernel can evaluate.
-Hooks make_hooks(const Problem& problem);
+// Throws Error (unsupported) for a mask that no kernel can evaluate. Without `mask`, mask_allows is
+// never called.
+Hooks make_hooks(const Problem& problem, bool mask = true);
 
 }  // namespace clattn

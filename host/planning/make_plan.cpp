@@ -59,6 +59,10 @@ ProgramRequest attention_program(const Problem& problem, const Decision& decisio
   request.defines.emplace_back("VALUE_DIM", problem.value_dim);
   request.defines.emplace_back("STORAGE", static_cast<int>(problem.data_type));
   request.defines.emplace_back("LISTED", problem.blocks ? 1 : 0);
+  if (!choice.tilings.empty()) {
+    request.defines.emplace_back("TOKENS",
+                                 choice.tilings.front().tokens == TokenAccess::gathered ? 1 : 2);
+  }
   return request;
 }
 
@@ -82,6 +86,8 @@ class PlanMaker {
     report.key_tile = choice_.tile.keys;
     report.work_group_size = choice_.work_group_size;
     report.local_memory_bytes = choice_.local_memory_bytes;
+    report.tilings = choice_.tilings;
+    report.dense_efficiency = choice_.dense_efficiency;
     for (Role role : {Role::query, Role::key, Role::value, Role::output}) {
       report.bytes += double(tensor_shape(problem_, role).elements()) * size_of(problem_.data_type);
     }
@@ -90,11 +96,27 @@ class PlanMaker {
     }
   }
 
+  // Copies in the order of tiles, where the planner chose so, and the arguments.
+  void arrange_tensors() {
+    const bool permuted = !choice_.tilings.empty() && !problem_.token_order &&
+                          choice_.tilings.front().tokens == TokenAccess::permuted;
+    if (permuted) {
+      plan_.permuted.emplace(*plan_.engine, problem_, *decision_.grid, choice_.tilings.front(),
+                             memory_);
+    }
+    plan_.arguments =
+        make_arguments(permuted ? plan_.permuted->problem() : problem_, decision_.hooks);
+  }
+
   // Rows and spans that the host makes.
   void compute_schedule() {
+    const std::int64_t workers = plan_.engine->device.facts.compute_units;
     const Schedule schedule =
-        make_schedule(*problem_.mask, problem_.extent(), problem_.batch, problem_.heads,
-                      choice_.tile, plan_.engine->device.facts.compute_units, choice_.binned);
+        choice_.tilings.empty()
+            ? make_schedule(*problem_.mask, problem_.extent(), problem_.batch, problem_.heads,
+                            choice_.tile, workers, choice_.binned)
+            : make_grid_schedule(problem_, *decision_.grid, choice_.tilings.front(), choice_.tile,
+                                 workers, choice_.binned);
     PlanReport& report = plan_.report;
     report.tiles_total = schedule.tiles_total;
     report.tiles_visited = schedule.tiles_visited;
@@ -109,8 +131,11 @@ class PlanMaker {
     keep(plan_.attention, kWalk, memory_.upload(schedule.rows));
     keep(plan_.attention, kWalk + 1, memory_.upload(schedule.spans));
     keep(plan_.attention, kWalk + 2, memory_.upload(schedule.bins));
-    split(schedule.merges, schedule.parts, schedule.repeats);
-    set_hooks(kWalk + 3);
+    const Memory query_entries = memory_.upload(schedule.query_entries);
+    keep(plan_.attention, kWalk + 3, query_entries);
+    keep(plan_.attention, kWalk + 4, memory_.upload(schedule.key_entries));
+    split(schedule.merges, schedule.parts, schedule.repeats, query_entries);
+    set_hooks(kWalk + 5);
   }
 
   // Rows of blocks, whose lists come at launch.
@@ -160,13 +185,13 @@ class PlanMaker {
         if (begin >= block_end) break;
         const std::int64_t part = (row * tiles + t) * parts;
         merges.push_back({static_cast<clattn_int32>(row / arguments.query_blocks),
-                          static_cast<clattn_int32>(begin),
-                          static_cast<clattn_int32>(std::min(begin + tile, block_end)),
+                          {static_cast<clattn_int32>(begin),
+                           static_cast<clattn_int32>(std::min(begin + tile, block_end)), 0, 0},
                           static_cast<clattn_int32>(part),
                           static_cast<clattn_int32>(part + parts)});
       }
     }
-    split(merges, parts > 1 ? rows * tiles * parts : 0, repeats);
+    split(merges, parts > 1 ? rows * tiles * parts : 0, repeats, Memory());
     set_hooks(kWalk + sizeof(BlockListBuffers) / sizeof(cl_mem));
   }
 
@@ -179,7 +204,8 @@ class PlanMaker {
   }
 
   // The workspace of split rows and the kernel that merges them.
-  void split(const std::vector<clattn_merge>& merges, std::int64_t parts, std::int64_t repeats) {
+  void split(const std::vector<clattn_merge>& merges, std::int64_t parts, std::int64_t repeats,
+             const Memory& query_entries) {
     if (merges.empty()) {
       set_memory(plan_.attention, kPartOutputs, nullptr);
       set_memory(plan_.attention, kPartLse, nullptr);
@@ -199,6 +225,7 @@ class PlanMaker {
     set_argument(plan_.merge, kMergeCount, sizeof count, &count);
     set_memory(plan_.merge, kMergePartOutputs, outputs.get());
     set_memory(plan_.merge, kMergePartLse, lse.get());
+    set_memory(plan_.merge, kMergeQueryEntries, query_entries.get());
     plan_.merge_global[0] = static_cast<std::size_t>(problem_.value_dim / 8);
     plan_.merge_global[1] = static_cast<std::size_t>(choice_.tile.queries);
     plan_.merge_global[2] = merges.size() * static_cast<std::size_t>(repeats);
@@ -236,7 +263,7 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   Decision decision;
   Program program;
   for (;;) {
-    decision = decide(problem, facts, options.family);
+    decision = decide(problem, facts, options);
     if (!decision.family) {
       throw Error(decision.category, fmt::format("no kernel family takes this problem on {}: {}",
                                                  facts.name, fmt::join(decision.rejected, "; ")));
@@ -257,9 +284,9 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
     facts.max_work_group_size = limit;
   }
 
-  plan->arguments = make_arguments(problem, decision.hooks);
   PlanMaker maker(*plan, decision, program);
   maker.report();
+  maker.arrange_tensors();
   if (problem.blocks) {
     maker.list_schedule();
   } else {

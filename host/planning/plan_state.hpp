@@ -8,6 +8,7 @@
 
 #include "host/planning/family.hpp"
 #include "host/planning/launch.hpp"
+#include "host/planning/permuted_tensors.hpp"
 #include "kernels_cl/common/arguments.h"
 #include "runtime/program.hpp"
 #include "runtime/trace.hpp"
@@ -47,8 +48,11 @@ struct Plan::State {
   Kernel merge;
   std::size_t merge_global[3] = {0, 0, 0};
 
+  // Absent where tensors are taken as they lie.
+  std::optional<PermutedTensors> permuted;
+
   mutable std::mutex launch_mutex;
-  mutable Event last_merge;  // the workspace is free behind it
+  mutable Event last_launch;  // the workspace is free behind it; null if there is none
 };
 
 // Arguments of the kernels, in order. Behind the walk's come the tables and buffers of the hooks.
@@ -61,7 +65,7 @@ enum AttentionArgument : cl_uint {
   kLse,
   kPartOutputs,
   kPartLse,
-  kWalk,  // rows, spans and bins, or the six buffers of BlockListBuffers
+  kWalk,  // rows, spans, bins and the entries of queries and keys; or BlockListBuffers' six buffers
 };
 enum MergeArgument : cl_uint {
   kMergeArguments,
@@ -71,6 +75,7 @@ enum MergeArgument : cl_uint {
   kMergePartLse,
   kMergeOutput,
   kMergeLse,
+  kMergeQueryEntries,
   kMergeHooks,
 };
 

@@ -68,15 +68,41 @@ constexpr PortableConfig kConfigs[] = {
 // For so few queries that a larger tile would be empty for the most part.
 constexpr PortableConfig kShortConfig = {4, 16, 16, 64, 32, 16};
 
-// Blocks and documents are best met by rows of their size, but smaller tiles are slower: on an H200
-// (bench/README.md) those of 64 queries reach 0.91 of what 128 do, and each further halving costs a
-// third.
+// Smaller tiles are slower: on an H200 (bench/README.md) those of 64 queries reach 0.91 of what 128
+// do, and each further halving costs a third.
+double speed_of(const PortableConfig& config) {
+  const double halvings = std::max(0.0, std::log2(64.0 / double(config.query_tile)));
+  return config.query_tile >= 128 ? 1.0 : 0.91 * std::pow(0.67, halvings);
+}
+
+// Boxes of a grid, in the configuration that takes the least time.
+const PortableConfig* fit_boxes(const Problem& problem, const GridProblem& grid,
+                                const PlanOptions& options,
+                                const std::vector<PortableConfig>& configs,
+                                std::vector<Tiling>& tilings) {
+  TilingWeigher weigher(problem, grid, options);
+  const PortableConfig* best = nullptr;
+  for (const PortableConfig& config : configs) {
+    TileSpeed speed;
+    speed.tile = config.tile();
+    speed.speed = speed_of(config);
+    speed.key_step = config.key_tile;
+    speed.mask_flops = 40;
+    speed.flops_per_byte = 10;
+    std::vector<Tiling> weighed = weigher.weigh(speed);
+    if (weighed.empty()) continue;
+    if (best && weighed.front().cost_flops >= tilings.front().cost_flops) continue;
+    best = &config;
+    tilings = std::move(weighed);
+  }
+  return best;
+}
+
+// Blocks and documents are best met by rows of their size.
 const PortableConfig& fit_rows(const Problem& problem, const std::vector<PortableConfig>& configs) {
   std::vector<double> times;
   for (const PortableConfig& config : configs) {
-    const double halvings = std::max(0.0, std::log2(64.0 / double(config.query_tile)));
-    const double speed = config.query_tile >= 128 ? 1.0 : 0.91 * std::pow(0.67, halvings);
-    times.push_back(tile_cost(problem, config.tile()).pairs / speed);
+    times.push_back(tile_cost(problem, config.tile()).pairs / speed_of(config));
   }
   return configs[std::ranges::min_element(times) - times.begin()];
 }
@@ -87,7 +113,8 @@ class PortableFamily final : public Family {
 
   std::string rejection(const DeviceFacts&) const override { return ""; }
 
-  std::optional<KernelChoice> choose(const Problem& problem, const DeviceFacts& facts,
+  std::optional<KernelChoice> choose(const Problem& problem, const std::optional<GridProblem>& grid,
+                                     const DeviceFacts& facts, const PlanOptions& options,
                                      std::string& reason) const override {
     std::vector<PortableConfig> configs;
     if (problem.query_len <= kShortConfig.query_tile) configs.push_back(kShortConfig);
@@ -105,25 +132,34 @@ class PortableFamily final : public Family {
     // The first one whose registers suffice, else the first one that works.
     std::ranges::stable_partition(
         configs, [&](const auto& config) { return config.fits_registers(problem); });
-    if (!configs.empty()) {
-      const PortableConfig& config =
-          has_seams(problem) ? fit_rows(problem, configs) : configs.front();
-      KernelChoice choice;
-      choice.id = config.id();
-      choice.defines = config.defines();
-      choice.files = {"portable/attention.cl"};
-      choice.tile = config.tile();
-      choice.work_group_size = config.work_group();
-      choice.local_memory_bytes = config.local_memory(problem);
-      choice.why = fmt::format(
-          "any OpenCL 1.2 device; the best tile within {} work-items and {} "
-          "bytes of local memory",
-          facts.max_work_group_size, facts.local_memory_bytes);
-      return choice;
+    if (configs.empty()) {
+      reason = fmt::format("the smallest tile needs {} bytes of local memory, the device has {}",
+                           smallest, facts.local_memory_bytes);
+      return std::nullopt;
     }
-    reason = fmt::format("the smallest tile needs {} bytes of local memory, the device has {}",
-                         smallest, facts.local_memory_bytes);
-    return std::nullopt;
+    KernelChoice choice;
+    const PortableConfig* config = &configs.front();
+    if (grid) {
+      config = fit_boxes(problem, *grid, options, configs, choice.tilings);
+      if (!config) {
+        reason = tile_too_large(options, configs.front().query_tile);
+        return std::nullopt;
+      }
+    } else if (has_seams(problem)) {
+      config = &fit_rows(problem, configs);
+    }
+    choice.id = config->id();
+    choice.defines = config->defines();
+    choice.files = {"portable/attention.cl"};
+    choice.tile = config->tile();
+    choice.work_group_size = config->work_group();
+    choice.local_memory_bytes = config->local_memory(problem);
+    choice.dense_efficiency = 0.55;  // an H200's
+    choice.why = fmt::format(
+        "any OpenCL 1.2 device; the best tile within {} work-items and {} "
+        "bytes of local memory",
+        facts.max_work_group_size, facts.local_memory_bytes);
+    return choice;
   }
 };
 

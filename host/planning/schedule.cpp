@@ -25,8 +25,7 @@ class RowBuilder {
         queries_(queries),
         reach_(mask.reach(slice, queries, extent)),
         key_tile_(key_tile),
-        spans_(spans),
-        first_span_(spans.size()) {
+        spans_(spans) {
     visit({0, ceil_div(reach_.size(), key_tile)});
   }
 
@@ -47,8 +46,10 @@ class RowBuilder {
   }
 
   clattn_span span_of(const Range& keys, Coverage coverage) const {
-    clattn_span span = {static_cast<clattn_int32>(keys.begin), static_cast<clattn_int32>(keys.end),
-                        CLATTN_MASK_NONE, 0, 0};
+    clattn_span span = {};
+    span.key_begin = static_cast<clattn_int32>(keys.begin);
+    span.key_end = static_cast<clattn_int32>(keys.end);
+    span.mask = CLATTN_MASK_NONE;
     if (coverage == Coverage::all) return span;
     span.mask = CLATTN_MASK_EXPRESSION;
     if (const auto band = mask_.band(slice_, queries_, keys, extent_)) {
@@ -61,7 +62,7 @@ class RowBuilder {
   }
 
   void append(const clattn_span& span) {
-    if (spans_.size() > first_span_) {
+    if (!spans_.empty()) {
       clattn_span& previous = spans_.back();
       if (previous.key_end == span.key_begin && previous.mask == span.mask &&
           previous.first == span.first && previous.last == span.last) {
@@ -79,7 +80,6 @@ class RowBuilder {
   const Range reach_;
   const std::int64_t key_tile_;
   std::vector<clattn_span>& spans_;
-  const std::size_t first_span_;
 };
 
 // A split row costs a store, a load and an addition of its outputs more for each part: about a
@@ -154,8 +154,7 @@ Balance choose_limit(const std::vector<std::int64_t>& weights, std::int64_t repe
 // Cuts the spans of `row` into parts of nearly as many steps each.
 void split(const clattn_row& row, std::int64_t steps, std::int64_t parts, std::int64_t key_tile,
            const std::vector<clattn_span>& from, Schedule& schedule) {
-  schedule.merges.push_back({row.slice, row.query_begin, row.query_end,
-                             static_cast<clattn_int32>(schedule.parts),
+  schedule.merges.push_back({row.slice, row.queries, static_cast<clattn_int32>(schedule.parts),
                              static_cast<clattn_int32>(schedule.parts + parts)});
   clattn_int32 span = row.span_begin;
   std::int64_t taken = 0;  // steps of the span
@@ -259,65 +258,79 @@ std::vector<std::int64_t> row_cuts(const std::vector<std::int64_t>& seams, std::
   return cuts;
 }
 
-Schedule make_schedule(const MaskNode& mask, const Extent& extent, std::int64_t batch,
-                       std::int64_t heads, const Tile& tile, std::int64_t workers, bool binned) {
-  Schedule schedule;
-  const Variation variation = mask.variation();
-  schedule.batch = variation.batch ? batch : 1;
-  schedule.heads = variation.head ? heads : 1;
-  const std::int64_t slices = schedule.batch * schedule.heads;
-  schedule.repeats = slices ? batch * heads / slices : 0;
+ScheduleMaker::ScheduleMaker(const Variation& variation, const Extent& extent, std::int64_t batch,
+                             std::int64_t heads, const Tile& tile)
+    : tile_(tile), key_len_(extent.key_len) {
+  schedule_.batch = variation.batch ? batch : 1;
+  schedule_.heads = variation.head ? heads : 1;
+  schedule_.repeats = slices() ? batch * heads / slices() : 0;
+}
 
-  std::vector<clattn_row> rows;
-  std::vector<clattn_span> spans;
-  std::vector<std::int64_t> weights;
-  for (std::int64_t index = 0; index < slices; ++index) {
-    const Slice slice{index / schedule.heads, index % schedule.heads};
-    const std::vector<std::int64_t> cuts =
-        row_cuts(mask.seams(slice, extent), extent.query_len, tile);
-    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
-      const std::size_t first = spans.size();
-      RowBuilder(mask, slice, extent, {cuts[i], cuts[i + 1]}, tile.keys, spans);
-      std::int64_t visited = 0;
-      for (std::size_t s = first; s < spans.size(); ++s) {
-        visited += steps_of(spans[s], tile.keys);
-        if (spans[s].mask) schedule.tiles_masked += double(steps_of(spans[s], tile.keys));
-        schedule.pairs_visited +=
-            double(cuts[i + 1] - cuts[i]) * double(spans[s].key_end - spans[s].key_begin);
-      }
-      schedule.tiles_total += double(ceil_div(extent.key_len, tile.keys));
-      schedule.tiles_visited += double(visited);
-      rows.push_back({static_cast<clattn_int32>(index), static_cast<clattn_int32>(cuts[i]),
-                      static_cast<clattn_int32>(cuts[i + 1]), static_cast<clattn_int32>(first),
-                      static_cast<clattn_int32>(spans.size()), -1});
-      weights.push_back(visited);
-    }
+void ScheduleMaker::add_row(std::int64_t index, const clattn_queries& queries,
+                            const std::vector<clattn_span>& spans) {
+  clattn_row row = {static_cast<clattn_int32>(index), queries, 0, 0, -1};
+  row.span_begin = static_cast<clattn_int32>(spans_.size());
+  std::int64_t visited = 0;
+  for (const clattn_span& span : spans) {
+    const std::int64_t steps = steps_of(span, tile_.keys);
+    visited += steps;
+    if (span.mask) schedule_.tiles_masked += double(steps);
+    schedule_.pairs_visited +=
+        double(queries.end - queries.begin) * double(span.key_end - span.key_begin);
   }
+  schedule_.tiles_total += double(ceil_div(key_len_, tile_.keys));
+  schedule_.tiles_visited += double(visited);
+  spans_.insert(spans_.end(), spans.begin(), spans.end());
+  row.span_end = static_cast<clattn_int32>(spans_.size());
+  rows_.push_back(row);
+  weights_.push_back(visited);
+}
+
+Schedule ScheduleMaker::finish(std::int64_t workers, bool binned) && {
+  Schedule& schedule = schedule_;
   for (double* sum : {&schedule.tiles_total, &schedule.tiles_visited, &schedule.tiles_masked,
                       &schedule.pairs_visited}) {
     *sum *= double(schedule.repeats);
   }
-
-  const Balance balance = choose_limit(weights, schedule.repeats, workers);
+  const Balance balance = choose_limit(weights_, schedule.repeats, workers);
   schedule.balance = balance.share;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    clattn_row row = rows[i];
-    const std::int64_t parts = parts_of(weights[i], balance.limit);
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    clattn_row row = rows_[i];
+    const std::int64_t parts = parts_of(weights_[i], balance.limit);
     if (parts > 1) {
-      split(row, weights[i], parts, tile.keys, spans, schedule);
+      split(row, weights_[i], parts, tile_.keys, spans_, schedule);
       continue;
     }
     row.span_begin = static_cast<clattn_int32>(schedule.spans.size());
-    schedule.spans.insert(schedule.spans.end(), spans.begin() + rows[i].span_begin,
-                          spans.begin() + rows[i].span_end);
+    schedule.spans.insert(schedule.spans.end(), spans_.begin() + rows_[i].span_begin,
+                          spans_.begin() + rows_[i].span_end);
     row.span_end = static_cast<clattn_int32>(schedule.spans.size());
     schedule.rows.push_back(row);
   }
-  const std::vector<WeighedRow> order = heaviest_first(schedule, tile.keys);
+  const std::vector<WeighedRow> order = heaviest_first(schedule, tile_.keys);
   std::transform(order.begin(), order.end(), schedule.rows.begin(),
                  [](const WeighedRow& weighed) { return weighed.second; });
   if (binned) fill_bins(order, workers, schedule);
-  return schedule;
+  return std::move(schedule_);
+}
+
+Schedule make_schedule(const MaskNode& mask, const Extent& extent, std::int64_t batch,
+                       std::int64_t heads, const Tile& tile, std::int64_t workers, bool binned) {
+  ScheduleMaker maker(mask.variation(), extent, batch, heads, tile);
+  std::vector<clattn_span> spans;
+  for (std::int64_t index = 0; index < maker.slices(); ++index) {
+    const Slice slice = maker.slice(index);
+    const std::vector<std::int64_t> cuts =
+        row_cuts(mask.seams(slice, extent), extent.query_len, tile);
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+      spans.clear();
+      RowBuilder(mask, slice, extent, {cuts[i], cuts[i + 1]}, tile.keys, spans);
+      const clattn_queries queries = {static_cast<clattn_int32>(cuts[i]),
+                                      static_cast<clattn_int32>(cuts[i + 1]), 0, 0};
+      maker.add_row(index, queries, spans);
+    }
+  }
+  return std::move(maker).finish(workers, binned);
 }
 
 }  // namespace clattn

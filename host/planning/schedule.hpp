@@ -28,6 +28,9 @@ struct Schedule {
   std::vector<clattn_row> rows;
   std::vector<clattn_span> spans;
   std::vector<clattn_merge> merges;
+  // Where tiles are boxes of a grid: what rows and spans point into.
+  std::vector<clattn_query_entry> query_entries;
+  std::vector<clattn_key_entry> key_entries;
   // Where work-groups take several rows: that of each begins here, and the last one ends. Bins hold
   // nearly the same number of steps.
   std::vector<clattn_int32> bins;
@@ -40,6 +43,30 @@ struct Schedule {
   // Share of `workers` that are busy until the last one ends, if each row's time is its number of
   // tiles and an idle worker takes the next row: 1 is perfect.
   double balance = 1;
+};
+
+// Makes a schedule of rows in any order: balances, splits, sorts and bins them. Pure.
+class ScheduleMaker {
+ public:
+  ScheduleMaker(const Variation& variation, const Extent& extent, std::int64_t batch,
+                std::int64_t heads, const Tile& tile);
+
+  std::int64_t slices() const { return schedule_.batch * schedule_.heads; }
+  Slice slice(std::int64_t index) const {
+    return {index / schedule_.heads, index % schedule_.heads};
+  }
+  // A row of slice `index`, which walks `spans`.
+  void add_row(std::int64_t index, const clattn_queries& queries,
+               const std::vector<clattn_span>& spans);
+  Schedule finish(std::int64_t workers, bool binned) &&;
+
+ private:
+  Schedule schedule_;
+  Tile tile_;
+  std::int64_t key_len_;
+  std::vector<clattn_row> rows_;
+  std::vector<clattn_span> spans_;
+  std::vector<std::int64_t> weights_;  // steps of each row
 };
 
 // Where rows begin, and the end: pieces of at most a tile, which start at seams that are half a

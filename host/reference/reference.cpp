@@ -1,5 +1,7 @@
 // Naive attention, one query row at a time: all scores of the row, mask and score modifiers pair by
-// pair, softmax, weighted sum. Threads share out the (batch, head) pairs and blocks of rows.
+// pair, softmax, weighted sum. Threads share out the (batch, head) pairs and blocks of rows. Rows
+// of tensors are positions; masks and modifiers ask for the tokens that stand there, which differ
+// where tensors lie in an order of tiles.
 
 #include <Eigen/Core>
 #include <atomic>
@@ -20,16 +22,16 @@ namespace {
 template <typename Scalar>
 using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// Rows 0 to count - 1 are the tokens token_of(row).
-template <typename Scalar, typename TokenOf>
+// Rows 0 to count - 1 stand at the positions position_of(row).
+template <typename Scalar, typename PositionOf>
 RowMatrix<Scalar> load_head(const Problem& problem, Role role, std::span<const std::byte> data,
                             std::int64_t batch, std::int64_t head, std::int64_t count,
-                            const TokenOf& token_of) {
+                            const PositionOf& position_of) {
   const TensorShape shape = tensor_shape(problem, role);
   RowMatrix<Scalar> matrix(count, shape.dim);
   for (std::int64_t row = 0; row < count; ++row) {
     const std::int64_t begin = batch * shape.strides.batch + head * shape.strides.head +
-                               token_of(row) * shape.strides.token;
+                               position_of(row) * shape.strides.token;
     for (std::int64_t d = 0; d < shape.dim; ++d) {
       matrix(row, d) = static_cast<Scalar>(load_element(problem.data_type, data.data(), begin + d));
     }
@@ -43,11 +45,13 @@ double rounded(DataType type, double value) {
   return load_element(type, element, 0);
 }
 
-// Queries of one (batch, head), and the first of their rows in the result. With Scalar = float this
+// Queries of one (batch, head), and the first of their rows in the result. `tokens` stand at the
+// first positions, and each other one holds the token of its number. With Scalar = float this
 // is the plain low-precision evaluation: probabilities and output are rounded to the storage type.
 template <typename Scalar>
 void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_t batch,
-                 std::int64_t head, std::span<const std::int64_t> queries, std::int64_t first_row,
+                 std::int64_t head, std::span<const std::int32_t> tokens,
+                 std::span<const std::int64_t> queries, std::int64_t first_row,
                  ReferenceResult& result) {
   constexpr bool exact = std::is_same_v<Scalar, double>;
   constexpr Scalar kInfinity = std::numeric_limits<Scalar>::infinity();
@@ -60,8 +64,11 @@ void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_
                                        problem.key_len, std::identity());
   const auto scale = static_cast<Scalar>(problem.effective_scale());
 
+  const auto token_at = [&](std::int64_t position) {
+    return position < std::ssize(tokens) ? tokens[position] : position;
+  };
+
   for (std::size_t q = 0; q < queries.size(); ++q) {
-    const std::int64_t i = queries[q];
     Eigen::Matrix<Scalar, Eigen::Dynamic, 1> scores = scale * (key * query.row(q).transpose());
     // A hidden key takes no part at all, whatever its score or value: not even a NaN of it.
     std::vector<std::int64_t> visible;
@@ -69,7 +76,7 @@ void attend_rows(const Problem& problem, const HostTensors& tensors, std::int64_
     const Scalar sink_logit = sink ? problem.sink_logits[head] : -kInfinity;
     Scalar maximum = sink_logit;
     for (std::int64_t j = 0; j < problem.key_len; ++j) {
-      const Point point{batch, head, i, j};
+      const Point point{batch, head, token_at(queries[q]), token_at(j)};
       if (!problem.mask->allows(point, problem.extent())) continue;
       visible.push_back(j);
       for (const Score& modifier : problem.scores) {
@@ -134,6 +141,8 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
     queries = all;
   }
   const auto count = static_cast<std::int64_t>(queries.size());
+  std::vector<std::int32_t> tokens;
+  if (problem.token_order) tokens = tokens_in_order(*problem.token_order);
 
   ReferenceResult result;
   const std::int64_t heads = problem.batch * problem.heads;
@@ -155,7 +164,7 @@ ReferenceResult reference_attention(const Problem& problem, const HostTensors& t
       const auto rows = queries.subspan(begin, std::min(kRows, count - begin));
       const auto attend =
           precision == ReferencePrecision::exact ? attend_rows<double> : attend_rows<float>;
-      attend(problem, tensors, head / problem.heads, head % problem.heads, rows,
+      attend(problem, tensors, head / problem.heads, head % problem.heads, tokens, rows,
              head * count + begin, result);
       if (!progress) continue;
       const std::lock_guard lock(mutex);

@@ -1,6 +1,7 @@
 // ALiBi: a penalty that grows with the distance from the query's own position.
 #include <fmt/ranges.h>
 
+#include <array>
 #include <bit>
 #include <clattn/score.hpp>
 #include <cmath>
@@ -40,7 +41,7 @@ class Alibi final : public ScoreNode {
   }
 
   std::string to_json() const override {
-    const std::string slopes = batch_ > 1 ? json_rows(slopes_, static_cast<std::size_t>(heads_))
+    const std::string slopes = batch_ > 1 ? json_arrays(slopes_, std::array{heads_})
                                           : fmt::format("[{}]", fmt::join(slopes_, ","));
     return fmt::format("{{\"alibi\":{{\"slopes\":{}}}}}", slopes);
   }

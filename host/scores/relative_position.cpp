@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <clattn/score.hpp>
 
 #include "host/invalid.hpp"
@@ -43,7 +44,7 @@ class RelativePosition final : public ScoreNode {
 
   std::string to_json() const override {
     return fmt::format("{{\"relative_position\":{{\"reach\":{},\"table\":{}}}}}", reach_,
-                       json_rows(table_, static_cast<std::size_t>(2 * reach_ + 1)));
+                       json_arrays(table_, std::array{2 * reach_ + 1}));
   }
 
  private:

@@ -4,8 +4,6 @@
 
 #include <bit>
 #include <cmath>
-#include <cstdint>
-#include <span>
 
 #include "host/invalid.hpp"
 
@@ -23,11 +21,13 @@ std::string float_table(ExpressionWriter& writer, const std::vector<float>& valu
   return writer.table(bits);
 }
 
-std::string json_rows(const std::vector<float>& values, std::size_t columns) {
+std::string json_arrays(std::span<const float> values, std::span<const std::int64_t> sizes) {
+  if (sizes.empty()) return fmt::format("[{}]", fmt::join(values, ","));
+  std::size_t part = 1;
+  for (std::int64_t size : sizes) part *= static_cast<std::size_t>(size);
   std::string text;
-  for (std::size_t row = 0; row < values.size(); row += columns) {
-    text += fmt::format("{}[{}]", row ? "," : "",
-                        fmt::join(std::span(values).subspan(row, columns), ","));
+  for (std::size_t begin = 0; begin < values.size(); begin += part) {
+    text += (begin ? "," : "") + json_arrays(values.subspan(begin, part), sizes.subspan(1));
   }
   return "[" + text + "]";
 }

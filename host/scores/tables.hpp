@@ -2,6 +2,8 @@
 #pragma once
 
 #include <clattn/expression.hpp>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,7 +15,8 @@ void require_finite(const char* what, const std::vector<float>& values);
 // An OpenCL C pointer to ints, the bits of the values.
 std::string float_table(ExpressionWriter& writer, const std::vector<float>& values);
 
-// [[..], [..]] in rows of `columns`.
-std::string json_rows(const std::vector<float>& values, std::size_t columns);
+// Arrays in arrays, in C order: [[..], [..]] with one size, that of the inner ones, and so on. The
+// size of the outermost follows.
+std::string json_arrays(std::span<const float> values, std::span<const std::int64_t> sizes);
 
 }  // namespace clattn

@@ -55,12 +55,21 @@ typedef struct clattn_arguments {
   clattn_int32 values[CLATTN_HOOK_VALUES];
 } clattn_arguments;
 
+// The queries of a row: tokens [begin, end). Where tiles are boxes of a grid, entries of the table
+// of queries, to whose tokens `token` is added; if the tensors lie in the order of the tiles, entry
+// e stands there in row `row` + e.
+typedef struct clattn_queries {
+  clattn_int32 begin;
+  clattn_int32 end;
+  clattn_int32 token;
+  clattn_int32 row;
+} clattn_queries;
+
 // One row of a computed schedule: at most a tile of queries of one slice, and its spans of keys.
 // Rows stand in launch order. A row is whole, or one of several parts, which are merged by LSE.
 typedef struct clattn_row {
   clattn_int32 slice;  // batch * schedule_heads + head
-  clattn_int32 query_begin;
-  clattn_int32 query_end;
+  clattn_queries queries;
   clattn_int32 span_begin;
   clattn_int32 span_end;
   clattn_int32 part;  // where it is kept until it is merged; -1: the row is whole
@@ -70,22 +79,39 @@ typedef struct clattn_row {
 #define CLATTN_MASK_NONE 0        // all are visible
 #define CLATTN_MASK_EXPRESSION 1  // by mask_allows
 #define CLATTN_MASK_BAND 2        // visible iff first <= key - query <= last
+#define CLATTN_MASK_BOX 3         // visible iff the key is in the query's box, see below
 
 // Consecutive keys [key_begin, key_end) that are masked in one way, walked in tiles from key_begin
-// on.
+// on: tokens or, where tiles are boxes of a grid, entries of the table of keys, to whose tokens
+// `token` is added; if the tensors lie in the order of the tiles, entry e stands there in row e.
 typedef struct clattn_span {
   clattn_int32 key_begin;
   clattn_int32 key_end;
   clattn_int32 mask;   // a CLATTN_MASK_
-  clattn_int32 first;  // of a band; else 0, as last
+  clattn_int32 first;  // of a band; of boxes, the guard bits; else 0, as last
   clattn_int32 last;
+  clattn_int32 token;
 } clattn_span;
+
+// Boxes of a grid: coordinates packed into the fields of one integer, each with a guard bit above
+// it. A key K lies in the box of a query iff no field of (K | guard) - low or of high - K, where
+// `high` has the guard bits set, borrows its guard bit (Lamport, Multiple Byte Processing with
+// Full-Word Instructions, 1975).
+typedef struct clattn_query_entry {
+  clattn_int32 token;
+  clattn_int32 low;   // the first key of its box
+  clattn_int32 high;  // the last one, with the guard bits
+} clattn_query_entry;
+
+typedef struct clattn_key_entry {
+  clattn_int32 token;
+  clattn_int32 coordinates;
+} clattn_key_entry;
 
 // A row that was split: its parts [part_begin, part_end).
 typedef struct clattn_merge {
   clattn_int32 slice;
-  clattn_int32 query_begin;
-  clattn_int32 query_end;
+  clattn_queries queries;
   clattn_int32 part_begin;
   clattn_int32 part_end;
 } clattn_merge;

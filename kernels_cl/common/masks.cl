@@ -96,3 +96,60 @@ static inline int mask_radial(int frame_tokens, int query, int key) {
   if (key_frame == 0 || apart < frame_tokens >> octave) return 1;
   return apart == 0 && distance % (((1 << octave) - 1) / frame_tokens + 1) == 0;
 }
+
+// --- Neighborhood attention (host/masks/neighborhood.cpp).
+
+// Whether a key's coordinates lie in a box from low to high, as clattn_query_entry packs them.
+static inline int box_holds(int low, int high, int guard, int key) {
+  return (((key | guard) - low) & (high - key) & guard) == guard;
+}
+
+// The same for a query and a key, whose coordinates are tabled: `table` holds the guard bits, the
+// numbers of tokens of the grid and of keys, the coordinates of all keys, the first key of each
+// query's box, and the last one with the guard bits. Keys behind the grid's are seen by all.
+static inline int mask_box(__global const int *table, int query, int key) {
+  __global const int *coordinates = table + 3;
+  __global const int *low = coordinates + table[2];
+  __global const int *high = low + table[1];
+  return box_holds(low[query], high[query], table[0], coordinates[key]) | (key >= table[1]);
+}
+
+// n / divisor for 0 <= n < 2^31 without a division: `entries` are the divisor, its multiplier
+// 2^(31 + shift) / divisor, rounded up, and the shift, with 2^shift the next power of two from the
+// divisor on (Granlund and Montgomery, PLDI 1994).
+static inline int mask_quotient(__global const int *entries, int n) {
+  return (int)(mul_hi((uint)n << 1, (uint)entries[1]) >> entries[2]);
+}
+
+// `table` holds the tokens of the grid, then for each of `rank` dimensions the divisors length,
+// stride and dilation (mask_quotient), the window, and whether it is causal. Nothing branches on
+// tokens, for this is asked of many pairs at once.
+static inline int mask_neighborhood(__global const int *table, int rank, int query, int key) {
+  int visible = 1;
+  const int extra = key >= table[0];
+  for (int dimension = rank - 1; dimension >= 0; --dimension) {
+    __global const int *length = table + 1 + 11 * dimension;
+    __global const int *stride = length + 3;
+    __global const int *dilation = length + 6;
+    const int window = length[9];
+    const int causal = length[10];
+    const int ahead = causal ? stride[0] - 1 : stride[0] / 2;
+    const int behind = causal ? window - 1 : window / 2;
+
+    const int next_query = mask_quotient(length, query);
+    const int next_key = mask_quotient(length, key);
+    const int query_token = query - next_query * length[0];
+    const int key_token = key - next_key * length[0];
+    const int at = mask_quotient(dilation, query_token);
+    const int key_at = mask_quotient(dilation, key_token);
+    const int group = query_token - at * dilation[0];
+    const int size = mask_quotient(dilation, length[0] - group + dilation[0] - 1);
+    const int leader = min(mask_quotient(stride, at) * stride[0] + ahead, size - 1);
+    const int begin = min(max(leader - behind, 0), size - window);
+    const int end = causal ? at + 1 : begin + window;
+    visible &= (key_token - key_at * dilation[0] == group) & (key_at >= begin) & (key_at < end);
+    query = next_query;
+    key = next_key;
+  }
+  return visible | extra;
+}

@@ -9,11 +9,13 @@
 __kernel void merge_parts(const clattn_arguments arguments, __global const clattn_merge *merges,
                           int merge_count, __global const float *part_outputs,
                           __global const float *part_lse, __global storage_t *output,
-                          __global float *lse HOOK_PARAMETERS) {
+                          __global float *lse,
+                          __global const clattn_query_entry *query_entries HOOK_PARAMETERS) {
   const clattn_merge merge = merges[(int)get_global_id(2) % merge_count];
   const int repeat = (int)get_global_id(2) / merge_count;
-  const int query = merge.query_begin + (int)get_global_id(1);
-  if (query >= merge.query_end) return;
+  const int entry = merge.queries.begin + (int)get_global_id(1);
+  if (entry >= merge.queries.end) return;
+  const int query = query_row(query_entries, &merge.queries, entry);
   walk_t walk;
   walk_slice(&arguments, merge.slice, repeat, &walk);
   const hooks_t hooks = HOOKS(arguments);
@@ -42,6 +44,6 @@ __kernel void merge_parts(const clattn_arguments arguments, __global const clatt
   if (lse && get_global_id(0) == 0) {
     lse[arguments.lse_offset +
         (walk.batch * (long)arguments.heads + walk.head) * arguments.query_len + query] =
-        end.lse * LN_2;
+        softmax_lse(&end) * LN_2;
   }
 }

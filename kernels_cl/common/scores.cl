@@ -18,3 +18,29 @@ static inline float softcap(float score, float cap, float inverse) {
   const int saturated = (fabs(x) > 9.0f) | (fabs(ratio) > 1.0f);
   return saturated ? copysign(cap, score) : cap * ratio;
 }
+
+// The bias of a pair by its distance in each of the `rank` dimensions of a grid
+// (host/scores/grid_position.cpp), 0 for tokens beyond it. `grid` holds its tokens, then for each
+// dimension the divisor length (mask_quotient) and the reach; `biases` the bits of floats [heads,
+// 2 * reach + 1, ...]. Distances are clamped, so that any tokens read inside. Without the pragma,
+// PoCL keeps the loop, and the loops over pairs around it scalar, which takes three times as long.
+static inline float grid_position_bias(__global const int *grid, __global const int *biases,
+                                       int rank, int head, int query, int key) {
+  const int inside = max(query, key) < grid[0];
+  int index = 0;
+  int entries = 1;  // of one head, in the dimensions so far
+#pragma unroll
+  for (int dimension = rank - 1; dimension >= 0; --dimension) {
+    __global const int *length = grid + 1 + 4 * dimension;
+    const int reach = length[3];
+    // The first dimension is what is left.
+    const int next_query = dimension > 0 ? mask_quotient(length, query) : 0;
+    const int next_key = dimension > 0 ? mask_quotient(length, key) : 0;
+    const int distance = key - query - (next_key - next_query) * length[0];
+    index += (clamp(distance, -reach, reach) + reach) * entries;
+    entries *= 2 * reach + 1;
+    query = next_query;
+    key = next_key;
+  }
+  return inside ? as_float(biases[head * entries + index]) : 0.0f;
+}

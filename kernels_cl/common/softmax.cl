@@ -13,18 +13,28 @@
 // How a row ends.
 typedef struct softmax_end {
   float factor;  // of the accumulated outputs
-  float lse;     // base 2
+  float shift;
+  float sum;  // of 2^(score - shift)
 } softmax_end;
 
 // `sink` is one more score, in base 2, that has no value; -inf for none. A row without any term
 // gives zeros and -inf; a NaN stays one.
 static inline softmax_end softmax_finish(float m, float l, float sink) {
-  const float maximum = sink > m ? sink : m;
-  const float shift = SOFTMAX_SHIFT(maximum);
-  const float decay = exp2(m - shift);
-  const float sum = l * decay + exp2(sink - shift);
   softmax_end end;
-  end.factor = sum == 0.0f ? 0.0f : decay / sum;
-  end.lse = sum == 0.0f ? -INFINITY : shift + log2(sum);
+#if SINK_LOGITS
+  end.shift = SOFTMAX_SHIFT(sink > m ? sink : m);
+  const float decay = exp2(m - end.shift);
+  end.sum = l * decay + exp2(sink - end.shift);
+#else
+  end.shift = SOFTMAX_SHIFT(m);
+  const float decay = 1.0f;
+  end.sum = l;
+#endif
+  end.factor = end.sum == 0.0f ? 0.0f : decay / end.sum;
   return end;
+}
+
+// In base 2.
+static inline float softmax_lse(const softmax_end *end) {
+  return end->sum == 0.0f ? -INFINITY : end->shift + log2(end->sum);
 }

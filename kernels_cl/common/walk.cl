@@ -12,6 +12,14 @@
 #define LISTED 0
 #endif
 
+// TOKENS: how the schedule counts tokens, which masks and modifiers are asked about, and where they
+// lie in the tensors. A listed schedule takes 0.
+//   0 = as they lie; 1 = through tables, gathered from where they lie; 2 = through tables, the
+//   tensors lie in the order of the tiles
+#ifndef TOKENS
+#define TOKENS 0
+#endif
+
 #if LISTED
 #define WALK_PARAMETERS                                                   \
   , __global const int *partial_count, __global const int *partial_index, \
@@ -29,22 +37,25 @@ typedef struct walk_source {
 } walk_source;
 #else
 // Work-group w takes rows [bins[w], bins[w + 1]).
-#define WALK_PARAMETERS \
-  , __global const clattn_row *rows, __global const clattn_span *spans, __global const int *bins
+#define WALK_PARAMETERS                                                                           \
+  , __global const clattn_row *rows, __global const clattn_span *spans, __global const int *bins, \
+      __global const clattn_query_entry *query_entries,                                           \
+      __global const clattn_key_entry *key_entries
 #define WALK_SOURCE \
-  { rows, spans, bins }
+  { rows, spans, bins, query_entries, key_entries }
 typedef struct walk_source {
   __global const clattn_row *rows;
   __global const clattn_span *spans;
   __global const int *bins;
+  __global const clattn_query_entry *query_entries;  // null unless TOKENS
+  __global const clattn_key_entry *key_entries;      // null unless TOKENS
 } walk_source;
 #endif
 
 typedef struct walk_t {
   int batch;
   int head;
-  int query_begin;
-  int query_end;
+  clattn_queries queries;
   int part;    // where the result is kept until it is merged; -1: the row is whole
   int broken;  // the row's lists are not what they should be: its result is NaN
   int next;    // span, or entry of the partial list and then of the full one
@@ -56,6 +67,31 @@ typedef struct walk_t {
   __global const int *key_lengths;
 #endif
 } walk_t;
+
+#if TOKENS
+// The token of an entry, and the row in the tensors where it lies.
+static inline int query_token(__global const clattn_query_entry *entries,
+                              const clattn_queries *queries, int entry) {
+  return queries->token + entries[entry].token;
+}
+static inline int query_row(__global const clattn_query_entry *entries,
+                            const clattn_queries *queries, int entry) {
+  return TOKENS == 2 ? queries->row + entry : query_token(entries, queries, entry);
+}
+static inline int key_token(__global const clattn_key_entry *entries, const clattn_span *span,
+                            int entry) {
+  return span->token + entries[entry].token;
+}
+static inline int key_row(__global const clattn_key_entry *entries, const clattn_span *span,
+                          int entry) {
+  return TOKENS == 2 ? entry : key_token(entries, span, entry);
+}
+#else
+#define query_token(entries, queries, entry) (entry)
+#define query_row(entries, queries, entry) (entry)
+#define key_token(entries, span, entry) (entry)
+#define key_row(entries, span, entry) (entry)
+#endif
 
 // The slice of a schedule that tells fewer apart than there are stands for `repeat` others.
 static inline void walk_slice(const clattn_arguments *arguments, int slice, int repeat,
@@ -95,9 +131,9 @@ static inline void walk_start(const clattn_arguments *arguments, const walk_sour
   const int block_row = row % arguments->query_blocks;
   const int slice = row / arguments->query_blocks;
   walk_slice(arguments, slice, (int)get_group_id(1), walk);
-  walk->query_begin = block_row * arguments->query_block + tile * query_tile;
-  walk->query_end =
-      min(min(walk->query_begin + query_tile, (block_row + 1) * arguments->query_block),
+  walk->queries.begin = block_row * arguments->query_block + tile * query_tile;
+  walk->queries.end =
+      min(min(walk->queries.begin + query_tile, (block_row + 1) * arguments->query_block),
           arguments->query_len);
   walk->part = -1;
   if (parts > 1) {
@@ -110,7 +146,7 @@ static inline void walk_start(const clattn_arguments *arguments, const walk_sour
                  full_count > arguments->list_capacity;
   // Past the end of a ragged block there are no queries, hence nothing to walk. (The kernel must
   // not return instead: PoCL's loops over work-items go wrong behind a return before barriers.)
-  const int idle = walk->query_begin >= walk->query_end;
+  const int idle = walk->queries.begin >= walk->queries.end;
   const int entries = idle || walk->broken ? 0 : partial_count + full_count;
   walk->next = (int)((long)entries * (group % parts) / parts);
   walk->end = (int)((long)entries * (group % parts + 1) / parts);
@@ -160,8 +196,7 @@ static inline void walk_start(const clattn_arguments *arguments, const walk_sour
                               int group, int query_tile, walk_t *walk) {
   const clattn_row row = source->rows[group];
   walk_slice(arguments, row.slice, (int)get_group_id(1), walk);
-  walk->query_begin = row.query_begin;
-  walk->query_end = row.query_end;
+  walk->queries = row.queries;
   walk->part = row.part < 0 ? -1 : row.part + (int)get_group_id(1) * arguments->parts;
   walk->broken = 0;
   walk->next = row.span_begin;

@@ -68,6 +68,17 @@ typedef CONCATENATE(float, VECTOR_WIDTH) float_vector;
 #define AS_FLOAT_VECTOR CONCATENATE(as_float, VECTOR_WIDTH)
 #define AS_INT_VECTOR CONCATENATE(as_int, VECTOR_WIDTH)
 
+// The queries of a panel, a lane each. Lanes beyond the last query repeat it and are never stored.
+typedef struct lanes_t {
+  int count;  // of the queries that exist
+  int tokens[PANEL_QUERIES];
+  int rows[PANEL_QUERIES];  // in the tensors
+#if TOKENS
+  int low[PANEL_QUERIES];  // of their boxes
+  int high[PANEL_QUERIES];
+#endif
+} lanes_t;
+
 // What a panel of queries carries from key tile to key tile.
 typedef struct panel_state {
   float_vector queries[HEAD_DIM * QUERY_VECTORS];
@@ -93,13 +104,35 @@ static inline float_vector exp2_of_nonpositive(float_vector x) {
   return power * AS_FLOAT_VECTOR(AS_INT_VECTOR(rounded) << 23);
 }
 
-// Copies `count` rows of `dim` elements as f32 and clears the rows up to the next multiple of
-// KEY_BLOCK: memory beyond the last key is never read, and what stands for it is a number.
-static inline void pack_rows(__global const storage_t *source, int stride, int count, int dim,
-                             float *packed) {
+static inline void start_lanes(const walk_source *source, const clattn_queries *queries, int first,
+                               lanes_t *lanes) {
+  lanes->count = min(PANEL_QUERIES, queries->end - first);
+  for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
+    const int entry = first + min(lane, lanes->count - 1);
+    lanes->tokens[lane] = query_token(source->query_entries, queries, entry);
+    lanes->rows[lane] = query_row(source->query_entries, queries, entry);
+#if TOKENS
+    lanes->low[lane] = source->query_entries[entry].low;
+    lanes->high[lane] = source->query_entries[entry].high;
+#endif
+  }
+}
+
+// What hooks are asked about. Intel's compiler (2026.2) crashes where one divides a number that is
+// loaded in a loop over lanes, unless it is known not to be negative.
+static inline int lane_token(const lanes_t *lanes, int lane) { return max(lanes->tokens[lane], 0); }
+
+// Copies keys, or values, [begin, begin + count) of a span as rows of `dim` elements of f32, and
+// clears the rows up to the next multiple of KEY_BLOCK: memory beyond the last key is never read,
+// and what stands for it is a number.
+static inline void pack_rows(__global const storage_t *tensor, long stride,
+                             const walk_source *source, const clattn_span *span, int begin,
+                             int count, int dim, float *packed) {
   for (int row = 0; row < count; ++row) {
+    __global const storage_t *from =
+        tensor + key_row(source->key_entries, span, begin + row) * stride;
     for (int d = 0; d < dim; d += 8) {
-      vstore8(LOAD8(source, row * stride + d), 0, packed + row * dim + d);
+      vstore8(LOAD8(from, d), 0, packed + row * dim + d);
     }
   }
   for (int i = count * dim; i < (count + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK * dim; ++i) {
@@ -126,16 +159,15 @@ static inline void transpose(float8 *rows) {
   }
 }
 
-// Starts a panel with `count` queries. Lanes beyond them repeat the last one and are never stored.
-static inline void start_panel(__global const storage_t *source, int stride, int count, float scale,
-                               panel_state *panel) {
+static inline void start_panel(__global const storage_t *tensor, long stride, const lanes_t *lanes,
+                               float scale, panel_state *panel) {
   float *queries = (float *)panel->queries;
   for (int lane = 0; lane < PANEL_QUERIES; lane += 8) {
     for (int d = 0; d < HEAD_DIM; d += 8) {
       float8 block[8];
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
-        block[i] = LOAD8(source, min(lane + i, count - 1) * stride + d) * scale;
+        block[i] = LOAD8(tensor + lanes->rows[lane + i] * stride, d) * scale;
       }
       transpose(block);
 #pragma unroll
@@ -155,26 +187,40 @@ static inline void start_panel(__global const storage_t *source, int stride, int
 
 // Writes the element mask of a panel and a key tile, 0 or -inf, into `scores`. Returns in [*begin,
 // *end), in multiples of KEY_BLOCK, the keys that any query sees; the others cost nothing further.
-static inline void evaluate_mask(const hooks_t *hooks, const walk_t *walk, const clattn_span *span,
-                                 int query_begin, int key_begin, int key_count,
+static inline void evaluate_mask(const hooks_t *hooks, const walk_t *walk,
+                                 const walk_source *source, const clattn_span *span,
+                                 const lanes_t *lanes, int key_begin, int key_count,
                                  float_vector *scores, int *begin, int *end) {
   *begin = KEY_TILE;
   *end = 0;
   for (int key = 0; key < key_count; ++key) {
     float *mask = (float *)(scores + key * QUERY_VECTORS);
     int visible = 0;
+#if TOKENS
+    if (span->mask == CLATTN_MASK_BOX) {
+      const int coordinates = source->key_entries[key_begin + key].coordinates;
+      for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
+        const int allowed =
+            box_holds(lanes->low[lane], lanes->high[lane], span->first, coordinates);
+        mask[lane] = allowed ? 0.0f : -INFINITY;
+        visible |= allowed;
+      }
+    }
+#else
     if (span->mask == CLATTN_MASK_BAND) {
       for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
-        const int difference = key_begin + key - query_begin - lane;
+        const int difference = key_begin + key - lanes->tokens[lane];
         const int allowed = (difference >= span->first) & (difference <= span->last);
         mask[lane] = allowed ? 0.0f : -INFINITY;
         visible |= allowed;
       }
-    } else {
+    }
+#endif
+    if (span->mask == CLATTN_MASK_EXPRESSION) {
+      const int token = key_token(source->key_entries, span, key_begin + key);
       for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
-        // A mask may index its own tables, so it is asked about no query that doesn't exist.
-        const int query = min(query_begin + lane, walk->query_end - 1);
-        const int allowed = mask_allows(hooks, walk->batch, walk->head, query, key_begin + key);
+        const int allowed =
+            mask_allows(hooks, walk->batch, walk->head, lane_token(lanes, lane), token);
         mask[lane] = allowed ? 0.0f : -INFINITY;
         visible |= allowed;
       }
@@ -218,16 +264,15 @@ static inline void score_block(const float_vector *queries, const float *keys, i
 }
 
 #if SCORE_MODIFIERS
-// Changes the scores of one key and takes them to base 2; hidden ones stay hidden. The score of a
-// lane beyond the last query is that of the last one, whose place it is given.
-static inline void modify_scores(const hooks_t *hooks, const walk_t *walk, int query_begin, int key,
-                                 float_vector *scores, float_vector *maximum) {
-  float *lanes = (float *)scores;
+// Changes the scores of one key, a token, and takes them to base 2; hidden ones stay hidden.
+static inline void modify_scores(const hooks_t *hooks, const walk_t *walk, const lanes_t *lanes,
+                                 int key, float_vector *scores, float_vector *maximum) {
+  float *score = (float *)scores;
   for (int lane = 0; lane < PANEL_QUERIES; ++lane) {
-    const int query = min(query_begin + lane, walk->query_end - 1);
-    const float score =
-        modify_score(hooks, lanes[lane], walk->batch, walk->head, query, key) * LOG2_E;
-    lanes[lane] = lanes[lane] == -INFINITY ? -INFINITY : score;
+    const float modified =
+        modify_score(hooks, score[lane], walk->batch, walk->head, lane_token(lanes, lane), key) *
+        LOG2_E;
+    score[lane] = score[lane] == -INFINITY ? -INFINITY : modified;
   }
 #pragma unroll
   for (int v = 0; v < QUERY_VECTORS; ++v) {
@@ -260,9 +305,10 @@ static inline void accumulate_block(const float_vector *weights, const float *va
 }
 
 // Takes keys [begin, end) of a packed tile, of which those below key_count exist, into a panel.
-static inline void attend(const hooks_t *hooks, const walk_t *walk, int query_begin, int key_begin,
+static inline void attend(const hooks_t *hooks, const walk_t *walk, const walk_source *source,
+                          const clattn_span *span, const lanes_t *lanes, int key_begin,
                           int key_count, const float *keys, const float *values, int begin, int end,
-                          int masked, float_vector *scores, panel_state *panel) {
+                          float_vector *scores, panel_state *panel) {
   float_vector maximum[QUERY_VECTORS], shift[QUERY_VECTORS], decay[QUERY_VECTORS],
       sum[QUERY_VECTORS];
   for (int v = 0; v < QUERY_VECTORS; ++v) {
@@ -272,13 +318,14 @@ static inline void attend(const hooks_t *hooks, const walk_t *walk, int query_be
 #if SCORE_MODIFIERS
     float_vector unmodified[QUERY_VECTORS];
     for (int v = 0; v < QUERY_VECTORS; ++v) unmodified[v] = (float_vector)(-INFINITY);
-    score_block(panel->queries, keys + key * HEAD_DIM, key_count - key, masked,
+    score_block(panel->queries, keys + key * HEAD_DIM, key_count - key, span->mask,
                 scores + key * QUERY_VECTORS, unmodified);
     for (int i = key; i < min(key + KEY_BLOCK, key_count); ++i) {
-      modify_scores(hooks, walk, query_begin, key_begin + i, scores + i * QUERY_VECTORS, maximum);
+      modify_scores(hooks, walk, lanes, key_token(source->key_entries, span, key_begin + i),
+                    scores + i * QUERY_VECTORS, maximum);
     }
 #else
-    score_block(panel->queries, keys + key * HEAD_DIM, key_count - key, masked,
+    score_block(panel->queries, keys + key * HEAD_DIM, key_count - key, span->mask,
                 scores + key * QUERY_VECTORS, maximum);
 #endif
   }
@@ -305,22 +352,28 @@ static inline void attend(const hooks_t *hooks, const walk_t *walk, int query_be
   }
 }
 
-// Divides by the sums, transposes back and stores the first `count` queries: as rows of the output,
-// or, if there is `part_output`, as f32 rows of a part. LSE is stored in base e, that of a part in
-// base 2.
-static inline void finish_panel(const panel_state *panel, float sink, int broken, int count,
-                                int stride, __global storage_t *output, __global float *part_output,
-                                __global float *lse) {
+// Divides by the sums, transposes back and stores the queries: as rows of the output, or, if there
+// is `part_output`, as f32 rows of a part, which stand in the row's order. LSE is stored in base e,
+// that of a part in base 2.
+static inline void finish_panel(const panel_state *panel, const lanes_t *lanes, float sink,
+                                int broken, long stride, __global storage_t *output,
+                                __global float *part_output, __global float *lse) {
   const float *outputs = (const float *)panel->outputs;
   const float *maximum = (const float *)panel->maximum;
   const float *sum = (const float *)panel->sum;
-  for (int lane = 0; lane < count; lane += 8) {
+  for (int lane = 0; lane < lanes->count; lane += 8) {
     float factor[8];
     for (int i = 0; i < 8; ++i) {
       const softmax_end end = softmax_finish(maximum[lane + i], sum[lane + i], sink);
       factor[i] = broken ? NAN : end.factor;
-      if (lse && lane + i < count)
-        lse[lane + i] = broken ? NAN : part_output ? end.lse : end.lse * LN_2;
+      if (lse && lane + i < lanes->count) {
+        const float row_lse = broken ? NAN : softmax_lse(&end);
+        if (part_output) {
+          lse[lane + i] = row_lse;
+        } else {
+          lse[lanes->rows[lane + i]] = row_lse * LN_2;
+        }
+      }
     }
     for (int d = 0; d < VALUE_DIM; d += 8) {
       float8 block[8];
@@ -331,11 +384,11 @@ static inline void finish_panel(const panel_state *panel, float sink, int broken
       transpose(block);
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
-        if (lane + i < count) {
+        if (lane + i < lanes->count) {
           if (part_output) {
             vstore8(block[i], 0, part_output + (lane + i) * VALUE_DIM + d);
           } else {
-            STORE8(block[i], output, (lane + i) * stride + d);
+            STORE8(block[i], output + lanes->rows[lane + i] * stride, d);
           }
         }
       }
@@ -351,6 +404,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(
   const hooks_t hooks = HOOKS(arguments);
   const walk_source source = WALK_SOURCE;
   panel_state panel_states[QUERY_PANELS];
+  lanes_t panel_lanes[QUERY_PANELS];
   float_vector scores[KEY_TILE * QUERY_VECTORS];
   float keys[KEY_TILE * HEAD_DIM] __attribute__((aligned(64)));
   float values[KEY_TILE * VALUE_DIM] __attribute__((aligned(64)));
@@ -361,58 +415,52 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(
     walk_t walk;
     walk_start(&arguments, &source, row, QUERY_TILE, &walk);
     const int kv_head = walk.head / (arguments.heads / arguments.kv_heads);
-    const int query_count = walk.query_end - walk.query_begin;
+    const int query_count = walk.queries.end - walk.queries.begin;
     if (query_count <= 0) continue;
     const int panels = (query_count + PANEL_QUERIES - 1) / PANEL_QUERIES;
 
-    __global const storage_t *row_query =
-        query + arguments.query.offset + walk.batch * arguments.query.batch +
-        walk.head * arguments.query.head + walk.query_begin * arguments.query.token;
-    __global const storage_t *row_key = key + arguments.key.offset +
-                                        walk.batch * arguments.key.batch +
-                                        kv_head * arguments.key.head;
-    __global const storage_t *row_value = value + arguments.value.offset +
-                                          walk.batch * arguments.value.batch +
-                                          kv_head * arguments.value.head;
-    __global storage_t *row_output =
-        output + arguments.output.offset + walk.batch * arguments.output.batch +
-        walk.head * arguments.output.head + walk.query_begin * arguments.output.token;
-    __global float *row_part = 0;
-    __global float *row_lse = 0;
-    if (walk.part >= 0) {
-      row_part = part_outputs + (long)walk.part * QUERY_TILE * VALUE_DIM;
-      row_lse = part_lse + (long)walk.part * QUERY_TILE;
-    } else if (lse) {
-      row_lse = lse + arguments.lse_offset +
-                (walk.batch * (long)arguments.heads + walk.head) * arguments.query_len +
-                walk.query_begin;
+    __global const storage_t *head_query = query + arguments.query.offset +
+                                           walk.batch * arguments.query.batch +
+                                           walk.head * arguments.query.head;
+    __global const storage_t *head_key = key + arguments.key.offset +
+                                         walk.batch * arguments.key.batch +
+                                         kv_head * arguments.key.head;
+    __global const storage_t *head_value = value + arguments.value.offset +
+                                           walk.batch * arguments.value.batch +
+                                           kv_head * arguments.value.head;
+    __global storage_t *head_output = output + arguments.output.offset +
+                                      walk.batch * arguments.output.batch +
+                                      walk.head * arguments.output.head;
+    __global float *head_lse = 0;
+    if (lse) {
+      head_lse = lse + arguments.lse_offset +
+                 (walk.batch * (long)arguments.heads + walk.head) * arguments.query_len;
     }
 
     for (int p = 0; p < panels; ++p) {
-      const int first = p * PANEL_QUERIES;
-      start_panel(row_query + first * arguments.query.token, (int)arguments.query.token,
-                  min(PANEL_QUERIES, query_count - first), arguments.query_scale, &panel_states[p]);
+      start_lanes(&source, &walk.queries, walk.queries.begin + p * PANEL_QUERIES, &panel_lanes[p]);
+      start_panel(head_query, arguments.query.token, &panel_lanes[p], arguments.query_scale,
+                  &panel_states[p]);
     }
 
     clattn_span span;
     while (walk_next(&arguments, &source, &walk, &span)) {
       for (int key_begin = span.key_begin; key_begin < span.key_end; key_begin += KEY_TILE) {
         const int key_count = min(KEY_TILE, span.key_end - key_begin);
-        pack_rows(row_key + key_begin * arguments.key.token, (int)arguments.key.token, key_count,
-                  HEAD_DIM, keys);
-        pack_rows(row_value + key_begin * arguments.value.token, (int)arguments.value.token,
-                  key_count, VALUE_DIM, values);
+        pack_rows(head_key, arguments.key.token, &source, &span, key_begin, key_count, HEAD_DIM,
+                  keys);
+        pack_rows(head_value, arguments.value.token, &source, &span, key_begin, key_count,
+                  VALUE_DIM, values);
         for (int p = 0; p < panels; ++p) {
-          const int query_begin = walk.query_begin + p * PANEL_QUERIES;
           int begin = 0;
           int end = (key_count + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
           if (span.mask) {
-            evaluate_mask(&hooks, &walk, &span, query_begin, key_begin, key_count, scores, &begin,
-                          &end);
+            evaluate_mask(&hooks, &walk, &source, &span, &panel_lanes[p], key_begin, key_count,
+                          scores, &begin, &end);
           }
           if (begin < end) {
-            attend(&hooks, &walk, query_begin, key_begin, key_count, keys, values, begin, end,
-                   span.mask, scores, &panel_states[p]);
+            attend(&hooks, &walk, &source, &span, &panel_lanes[p], key_begin, key_count, keys,
+                   values, begin, end, scores, &panel_states[p]);
           }
         }
       }
@@ -420,11 +468,15 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(
 
     const float sink = walk.part < 0 ? sink_logit(&hooks, walk.head) : -INFINITY;
     for (int p = 0; p < panels; ++p) {
-      const int first = p * PANEL_QUERIES;
-      finish_panel(&panel_states[p], sink, walk.broken, min(PANEL_QUERIES, query_count - first),
-                   (int)arguments.output.token, row_output + first * arguments.output.token,
-                   row_part ? row_part + first * VALUE_DIM : row_part,
-                   row_lse ? row_lse + first : row_lse);
+      __global float *panel_part = 0;
+      __global float *panel_lse = head_lse;
+      if (walk.part >= 0) {
+        const long part_row = (long)walk.part * QUERY_TILE + p * PANEL_QUERIES;
+        panel_part = part_outputs + part_row * VALUE_DIM;
+        panel_lse = part_lse + part_row;
+      }
+      finish_panel(&panel_states[p], &panel_lanes[p], sink, walk.broken, arguments.output.token,
+                   head_output, panel_part, panel_lse);
     }
   }
 }

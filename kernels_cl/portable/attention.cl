@@ -88,6 +88,11 @@ typedef struct source_t {
   int stride;  // between tokens, in elements
   int rows;
   int columns;
+#if TOKENS == 1
+  // Row r is that of the token which stands first in entry r, of so many numbers an entry.
+  __global const int *entries;
+  int entry_size;
+#endif
 } source_t;
 
 // vload4 asks for the alignment of an element only, which is all that strides and offsets promise.
@@ -109,6 +114,29 @@ static inline void store_four(float4 value, __global storage_t *target) {
   STORE(value.w, target, 3);
 }
 
+static inline __global const storage_t *row_of(const source_t *source, int row) {
+#if TOKENS == 1
+  return source->data + source->entries[row * source->entry_size] * (long)source->stride;
+#else
+  return source->data + row * source->stride;
+#endif
+}
+
+// Makes the source keys, or values, [begin, begin + rows) of a span.
+static inline void set_keys(source_t *source, __global const storage_t *tensor, long stride,
+                            const walk_source *walk_from, const clattn_span *span, int begin,
+                            int rows) {
+#if TOKENS == 1
+  source->data = tensor + span->token * stride;
+  source->entries = (__global const int *)(walk_from->key_entries + begin);
+  source->entry_size = sizeof(clattn_key_entry) / sizeof(int);
+#else
+  source->data = tensor + begin * stride;
+#endif
+  source->stride = (int)stride;
+  source->rows = rows;
+}
+
 // Fills a local tile of rows x columns float4, all work-items together, from the source times
 // factor. Tokens that do not exist become zeros; columns that are not wanted are left as they are.
 // The tile's extents are constants where this is inlined. A work-item whose column stays the same
@@ -122,14 +150,20 @@ static inline void load_tile(__local float4 *tile, int rows, int columns, const 
     const int first = item / columns;
     __global const storage_t *data = source->data + first * source->stride + 4 * column;
     __local float4 *target = tile + first * (columns + 1) + column;
-    const int exists = source->rows - first;
     const bool wanted = column < source->columns;
+    const int exists = wanted ? source->rows - first : 0;
 #pragma unroll 8
     for (int row = 0; row < rows; row += step) {
-      if (wanted && (rows % step == 0 || row < rows - first)) {
-        target[row * (columns + 1)] = row < exists ? load_four(data) * factor : (float4)(0.0f);
-      }
+      float4 elements = (float4)(0.0f);
+#if TOKENS == 1
+      if (row < exists) elements = load_four(row_of(source, first + row) + 4 * column);
+#else
+      if (row < exists) elements = load_four(data);
       data += step * source->stride;
+#endif
+      if (wanted && (rows % step == 0 || row < rows - first)) {
+        target[row * (columns + 1)] = elements * factor;
+      }
     }
   } else {
 #pragma unroll 4
@@ -138,9 +172,8 @@ static inline void load_tile(__local float4 *tile, int rows, int columns, const 
       const int column = index % columns;
       if (column < source->columns) {
         tile[row * (columns + 1) + column] =
-            row < source->rows
-                ? load_four(source->data + row * source->stride + 4 * column) * factor
-                : (float4)(0.0f);
+            row < source->rows ? load_four(row_of(source, row) + 4 * column) * factor
+                               : (float4)(0.0f);
       }
     }
   }
@@ -208,8 +241,8 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
   const int batch = walk.batch;
   const int head = walk.head;
   const int kv_head = head / (arguments.heads / arguments.kv_heads);
-  const int query_begin = walk.query_begin;
-  const int query_count = walk.query_end - query_begin;
+  const int query_begin = walk.queries.begin;
+  const int query_count = walk.queries.end - query_begin;
 
   // Where this work-item reads and writes in the local tiles; further rows and columns follow at
   // constant distances.
@@ -229,16 +262,25 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
     if (VALUE_DIM / 4 % THREADS_K != 0) columns[j] = min(columns[j], VALUE_DIM / 4 - 1);
   }
 
-  query += arguments.query.offset + batch * arguments.query.batch + head * arguments.query.head +
-           query_begin * arguments.query.token;
+  query += arguments.query.offset + batch * arguments.query.batch + head * arguments.query.head;
   key += arguments.key.offset + batch * arguments.key.batch + kv_head * arguments.key.head;
   value += arguments.value.offset + batch * arguments.value.batch + kv_head * arguments.value.head;
-  output += arguments.output.offset + batch * arguments.output.batch +
-            head * arguments.output.head + query_begin * arguments.output.token;
+  output += arguments.output.offset + batch * arguments.output.batch + head * arguments.output.head;
 
   // The scale goes into the queries once instead of into every score.
-  const source_t queries = {query, (int)arguments.query.token, query_count, HEAD_DIM / 4};
-  load_tile(query_tile, QUERY_TILE, HEAD_DIM / 4, &queries, arguments.query_scale);
+  source_t source;
+  source.stride = (int)arguments.query.token;
+  source.rows = query_count;
+  source.columns = HEAD_DIM / 4;
+#if TOKENS == 1
+  source.data = query + walk.queries.token * arguments.query.token;
+  source.entries = (__global const int *)(query_entries + query_begin);
+  source.entry_size = sizeof(clattn_query_entry) / sizeof(int);
+#else
+  source.data =
+      query + query_row(query_entries, &walk.queries, query_begin) * arguments.query.token;
+#endif
+  load_tile(query_tile, QUERY_TILE, HEAD_DIM / 4, &source, arguments.query_scale);
 
   // What lies between THREADS_K and the padded row length must never win a maximum.
   for (int index = item; index < QUERY_TILE * PARTIAL_STRIDE; index += WORK_GROUP) {
@@ -262,8 +304,6 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
   while (walk_next(&arguments, &walk_from, &walk, &span)) {
     for (int key_begin = span.key_begin; key_begin < span.key_end; key_begin += KEY_TILE) {
       const int key_count = min(KEY_TILE, span.key_end - key_begin);
-      source_t source;
-
       float scores[ROWS][KEYS];
 #pragma unroll
       for (int i = 0; i < ROWS; ++i) {
@@ -273,9 +313,8 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
         }
       }
       for (int d = 0; d < HEAD_DIM / 4; d += DEPTH_CHUNK / 4) {
-        source.data = key + key_begin * arguments.key.token + 4 * d;
-        source.stride = (int)arguments.key.token;
-        source.rows = key_count;
+        set_keys(&source, key, arguments.key.token, &walk_from, &span, key_begin, key_count);
+        source.data += 4 * d;
         source.columns = min(DEPTH_CHUNK / 4, HEAD_DIM / 4 - d);
         barrier(CLK_LOCAL_MEM_FENCE);  // the chunk's previous content has been used
         load_tile(chunk, KEY_TILE, DEPTH_CHUNK / 4, &source, 1.0f);
@@ -286,15 +325,25 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
       if (SCORE_MODIFIERS || span.mask || key_count < KEY_TILE) {
 #pragma unroll
         for (int i = 0; i < ROWS; ++i) {
-          const int q = query_begin + min(i * THREADS_Q + tq, query_count - 1);
+          // Hooks may read tables: they are asked about no pair that doesn't exist.
+          const int query_entry = query_begin + min(i * THREADS_Q + tq, query_count - 1);
+          const int q = query_token(query_entries, &walk.queries, query_entry);
 #pragma unroll
           for (int j = 0; j < KEYS; ++j) {
-            // Hooks may read tables: they are asked about no pair that doesn't exist.
-            const int k = key_begin + min(j * THREADS_K + tk, key_count - 1);
+            const int key_entry = key_begin + min(j * THREADS_K + tk, key_count - 1);
+            const int k = key_token(key_entries, &span, key_entry);
             int hidden = j * THREADS_K + tk >= key_count;
+#if TOKENS
+            if (span.mask == CLATTN_MASK_BOX) {
+              hidden |= !box_holds(query_entries[query_entry].low, query_entries[query_entry].high,
+                                   span.first, key_entries[key_entry].coordinates);
+            }
+#else
             if (span.mask == CLATTN_MASK_BAND) {
               hidden |= (k - q < span.first) | (k - q > span.last);
-            } else if (span.mask) {
+            }
+#endif
+            if (span.mask == CLATTN_MASK_EXPRESSION) {
               hidden |= !mask_allows(&hooks, batch, head, q, k);
             }
 #if SCORE_MODIFIERS
@@ -341,9 +390,8 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
       }
 
       for (int k = 0; k < KEY_TILE; k += KEY_CHUNK) {
-        source.data = value + (key_begin + k) * arguments.value.token;
-        source.stride = (int)arguments.value.token;
-        source.rows = key_count - k;
+        set_keys(&source, value, arguments.value.token, &walk_from, &span, key_begin + k,
+                 key_count - k);
         source.columns = VALUE_DIM / 4;
         if (k > 0) barrier(CLK_LOCAL_MEM_FENCE);  // the row maxima's barrier freed the first
         load_tile(chunk, KEY_CHUNK, VALUE_DIM / 4, &source, 1.0f);
@@ -371,24 +419,25 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
     const softmax_end end =
         softmax_finish(maxima[i], weight, walk.part < 0 ? sink_logit(&hooks, head) : -INFINITY);
     const float factor = walk.broken ? NAN : end.factor;
+    const int row = query_row(query_entries, &walk.queries, query_begin + q);
 #pragma unroll
     for (int j = 0; j < COLUMNS; ++j) {
       const int column = j * THREADS_K + tk;
       if (column >= VALUE_DIM / 4) continue;
       if (walk.part < 0) {
-        store_four(sums[i][j] * factor, output + q * (int)arguments.output.token + 4 * column);
+        store_four(sums[i][j] * factor, output + row * arguments.output.token + 4 * column);
       } else {
         const long part_row = (long)walk.part * QUERY_TILE + q;
         vstore4(sums[i][j] * factor, 0, part_outputs + part_row * VALUE_DIM + 4 * column);
       }
     }
     if (tk != 0) continue;
-    const float row_lse = walk.broken ? NAN : end.lse;
+    const float row_lse = walk.broken ? NAN : softmax_lse(&end);
     if (walk.part >= 0) {
       part_lse[(long)walk.part * QUERY_TILE + q] = row_lse;
     } else if (lse) {
       lse[arguments.lse_offset + (batch * (long)arguments.heads + head) * arguments.query_len +
-          query_begin + q] = row_lse * LN_2;
+          row] = row_lse * LN_2;
     }
   }
 }

@@ -210,5 +210,21 @@ void on_every_target(Body&& body) {
   }
 }
 
+// An engine of each device, and one that takes it for a GPU: then many work-items share a row.
+template <typename Body>
+void on_every_engine(Body&& body) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  Random random = make_random();
+  for (std::size_t i = 0; i < devices().size(); ++i) {
+    const Engine engine = make_engine(i);
+    SCOPED_TRACE(engine.device().facts.name);
+    body(engine, random);
+    if (engine.device().facts.kind == DeviceKind::gpu) continue;
+    SCOPED_TRACE("as a GPU");
+    body(EngineAccess::with_facts(engine, [](DeviceFacts& facts) { facts.kind = DeviceKind::gpu; }),
+         random);
+  }
+}
+
 }  // namespace test
 }  // namespace clattn

@@ -240,6 +240,31 @@ TEST(Attention, ScoreModifiersAndSinkLogits) {
   });
 }
 
+// A bias by the distance on a grid counts tokens where they are in the grid, however the kernels
+// come to them. Extra keys have none.
+TEST(Attention, GridPositionWithinANeighborhood) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  Random random = test::make_random();
+  const Neighborhood image = {{9, 13}, {5, 4}, {}, {1, 2}, {}, 5};
+  Problem problem = make_problem(image.tokens(), image.tokens() + 5, neighborhood_mask(image));
+  problem.heads = 2;
+  problem.scores = {grid_position_score(random_floats(random, 2 * 5 * 9), image.grid, {2, 4})};
+  Problem ordered = problem;
+  ordered.token_order = TokenOrder{image.grid, {3, 4}, image.dilation};
+  for (const Target& target : test::targets()) {
+    SCOPED_TRACE(target.label);
+    const Engine engine = test::make_engine(target.device_index);
+    const AttentionRunner runner(engine, target.family);
+    for (TokenAccess tokens :
+         {TokenAccess::in_place, TokenAccess::gathered, TokenAccess::permuted}) {
+      SCOPED_TRACE(to_string(tokens));
+      runner.check({problem}, random, engine.plan(problem, {target.family, tokens}));
+    }
+    SCOPED_TRACE("in an order of tiles");
+    runner.check({ordered}, random);
+  }
+}
+
 // On a device that runs many work-groups at once, few rows are split and merged.
 TEST(Attention, SplitRowsAreMerged) {
   CLATTN_SKIP_WITHOUT_DEVICE();
@@ -267,6 +292,72 @@ TEST(Attention, SplitRowsAreMerged) {
     problem.mask =
         per_head_mask({prefix_mask(900), all_of_mask({causal_mask(), window_mask(3, 0)})});
     EXPECT_GT(runner.check({problem}, random).report.parts, 2);
+
+    // Boxes of a grid, where rows of a part are not those of the tensors.
+    const Neighborhood image = {{16, 40}, {15, 30}, {}, {}, {}, 0};
+    problem = make_problem(640, 640, neighborhood_mask(image));
+    for (TokenAccess tokens : {TokenAccess::gathered, TokenAccess::permuted}) {
+      const Plan plan = engine.plan(problem, {target.family, tokens});
+      EXPECT_GT(runner.check({problem}, random, plan).report.parts, 2) << to_string(tokens);
+    }
+  }
+}
+
+// Launches of a plan that permutes into copies of its own, on two queues, do not meet.
+TEST(Attention, LaunchesShareCopiesOneBehindAnother) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  Random random = test::make_random();
+  const Neighborhood image = {{24, 30}, {7, 5}, {}, {}, {}, 0};
+  const Problem problem = make_problem(720, 720, neighborhood_mask(image));
+  for (const Target& target : test::targets()) {
+    SCOPED_TRACE(target.label);
+    const Engine engine = test::make_engine(target.device_index);
+    const Plan plan = engine.plan(problem, {target.family, TokenAccess::permuted});
+    constexpr int kLaunches = 6;
+    const Queue queues[] = {make_queue(engine), make_queue(engine)};
+    std::vector<Memory> memory;
+    std::vector<Tensors> launches;
+    const auto upload = [&](std::size_t count) {
+      const std::vector<float> values = random_floats(random, static_cast<std::int64_t>(count));
+      memory.push_back(make_buffer(engine.context(), 4 * count, values.data()));
+      return TensorView{memory.back().get(), 0};
+    };
+    for (int i = 0; i < kLaunches; ++i) {
+      launches.push_back(
+          {upload(720 * 24), upload(720 * 24), upload(720 * 8), upload(720 * 8), upload(720)});
+    }
+    const auto results = [&] {
+      std::vector<std::vector<float>> outputs;
+      for (const Tensors& tensors : launches) {
+        outputs.push_back(read_buffer<float>(queues[0].get(), tensors.output.buffer, 720 * 8));
+        outputs.push_back(read_buffer<float>(queues[0].get(), tensors.lse.buffer, 720));
+      }
+      return outputs;
+    };
+    const auto finish = [&] {
+      for (const Queue& queue : queues) EXPECT_EQ(clFinish(queue.get()), CL_SUCCESS);
+    };
+    for (const Tensors& tensors : launches) {
+      plan.enqueue(queues[0].get(), tensors);
+      finish();
+    }
+    const auto alone = results();
+    for (const Tensors& tensors : launches) {
+      for (const TensorView& view : {tensors.output, tensors.lse}) {
+        const float poison = std::nanf("");
+        EXPECT_EQ(clEnqueueFillBuffer(queues[0].get(), view.buffer, &poison, sizeof poison, 0,
+                                      4 * 720, 0, nullptr, nullptr),
+                  CL_SUCCESS);
+      }
+    }
+    finish();
+    for (int i = 0; i < kLaunches; ++i) {
+      const cl_command_queue queue = queues[i % 2].get();
+      plan.enqueue(queue, launches[static_cast<std::size_t>(i)]);
+      EXPECT_EQ(clFlush(queue), CL_SUCCESS);
+    }
+    finish();
+    EXPECT_TRUE(results() == alone);
   }
 }
 

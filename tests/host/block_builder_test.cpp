@@ -18,21 +18,6 @@ using Kind = BlockSelection::Kind;
 constexpr ErrorCategory kInvalid = ErrorCategory::invalid_argument;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-template <typename Body>
-void on_every_engine(Body&& body) {
-  CLATTN_SKIP_WITHOUT_DEVICE();
-  Random random = make_random();
-  for (std::size_t i = 0; i < devices().size(); ++i) {
-    const Engine engine = make_engine(i);
-    SCOPED_TRACE(engine.device().facts.name);
-    body(engine, random);
-    if (engine.device().facts.kind == DeviceKind::gpu) continue;
-    SCOPED_TRACE("as a GPU");
-    body(EngineAccess::with_facts(engine, [](DeviceFacts& facts) { facts.kind = DeviceKind::gpu; }),
-         random);
-  }
-}
-
 // A mask of which the host promises nothing.
 class Vague final : public MaskNode {
  public:

@@ -198,6 +198,9 @@ TEST_F(CApiDevice, BadProblemsAndOptionsAreRefusedAtPlanTime) {
   clattn_problem problem = make_problem();
   clattn_plan_options options;
   expect_success(clattn_plan_options_init(&options, sizeof options));
+  options.tokens = 4;
+  expect_invalid(clattn_plan_create(engine_, &problem, &options, &plan), "token access 4");
+  options.tokens = CLATTN_TOKEN_ACCESS_AUTOMATIC;
   options.family = "tpu";
   expect_invalid(clattn_plan_create(engine_, &problem, &options, &plan), "tpu");
   options.struct_size = 1;

@@ -168,6 +168,29 @@ TEST(CApiMask, ConstructorsPassTheirArgumentsOn) {
             R"({"blocks":{"q_block":2,"k_block":3,"mask":[[["101"],["001"]]]}})");
 }
 
+TEST(CApiMask, NeighborhoodsPassTheirArgumentsOn) {
+  clattn_neighborhood of = {2, {6, 9}, {2, 3}, {}, {}, {}, 0};
+  const std::string shape = R"({"neighborhood":{"grid":[6,9],"window":[2,3])";
+  EXPECT_EQ(text_of(make_mask(clattn_mask_create_neighborhood, &of)), shape + "}}");
+  of = {2, {6, 9, 7}, {2, 3, 7}, {2, 1, 7}, {3, 2, 7}, {0, 7, 7}, 4};
+  const MaskHandle mask = make_mask(clattn_mask_create_neighborhood, &of);
+  EXPECT_EQ(text_of(mask), shape + R"(,"stride":[2,1],"dilation":[3,2],"causal":[false,true],)" +
+                               R"("extra_keys":4}})");
+  EXPECT_TRUE(allows(mask, {1, 1, 54, 58}, {0, 0, 0, 57}));
+  EXPECT_EQ(count_pairs(mask, {1, 1, 54, 58}), 54 * 4 + 6 * 2 * (5 * 3 - 3 + 4 * 3 - 3));
+  expect_invalid(clattn_mask_validate(mask.get(), kSizes), "q_len is 4");
+
+  clattn_mask* refused = nullptr;
+  expect_invalid(clattn_mask_create_neighborhood(nullptr, &refused), "neighborhood is null");
+  of.window[1] = 1;
+  expect_invalid(clattn_mask_create_neighborhood(&of, &refused), "window of dimension 1 is 1");
+  of.rank = 0;
+  expect_invalid(clattn_mask_create_neighborhood(&of, &refused), "rank is 0");
+  of.rank = 4;
+  expect_invalid(clattn_mask_create_neighborhood(&of, &refused), "rank is 4");
+  EXPECT_EQ(refused, nullptr);
+}
+
 TEST(CApiMask, EmptyArraysMayBeNull) {
   EXPECT_EQ(count_pairs(make_mask(clattn_mask_create_all_of, nullptr, 0), kSizes), 24);
   EXPECT_EQ(count_pairs(make_mask(clattn_mask_create_any_of, nullptr, 0), kSizes), 0);

@@ -364,6 +364,63 @@ TEST_F(CApiParts, BuilderOutlivesItsEngineAndMask) {
   clattn_block_lists_release_parts(&lists);
 }
 
+TEST_F(CApiParts, PermutationsMoveTokens) {
+  const clattn_token_order order = {2, {3, 5, 0}, {2, 2, 0}, {1, 1, 0}};
+  const std::array<int32_t, 16> tokens = {0, 1, 5, 6, 2, 3, 7, 8, 4, 9, 10, 11, 12, 13, 14, 15};
+  const clattn_tensor_shape shape = {1, 1, 16, 1, {16, 16, 1}, 0, 0};
+  std::vector<float> values(17), expected(17, -1);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) - 1;
+  for (size_t i = 0; i < tokens.size(); ++i) expected[i] = static_cast<float>(tokens[i]);
+  const auto make = [&](int32_t direction, int32_t type, const clattn_tensor_shape& target) {
+    clattn_token_permutation* permutation = nullptr;
+    clattn_token_permutation_create(engine_, order, direction, type, &shape, &target, &permutation);
+    return PermutationHandle(permutation);
+  };
+  const auto into = make(CLATTN_PERMUTATION_DIRECTION_INTO_ORDER, CLATTN_DATA_TYPE_F32, shape);
+  const auto out = make(CLATTN_PERMUTATION_DIRECTION_OUT_OF_ORDER, CLATTN_DATA_TYPE_F32, shape);
+  ASSERT_TRUE(into && out) << clattn_last_error();
+  clattn_engine_release(std::exchange(engine_, nullptr));
+
+  const std::vector<float> poison(17, -1);
+  const cl_mem source = upload(bytes_of(values)), target = upload(bytes_of(poison));
+  const cl_mem back = upload(bytes_of(poison));
+  cl_event done = nullptr;
+  expect_success(clattn_token_permutation_enqueue(into.get(), queue_, {source, 1}, {target, 0}, 0,
+                                                  nullptr, &done));
+  expect_success(clattn_token_permutation_enqueue(out.get(), queue_, {target, 0}, {back, 1}, 1,
+                                                  &done, nullptr));
+  clReleaseEvent(done);
+  EXPECT_EQ(download(target, queue_), bytes_of(expected));
+  EXPECT_EQ(download(back, queue_), bytes_of(values));
+  expect_invalid(clattn_token_permutation_enqueue(into.get(), queue_, {source, 2}, {target, 0}, 0,
+                                                  nullptr, nullptr),
+                 "source buffer has 68 bytes");
+  expect_invalid(clattn_token_permutation_enqueue(into.get(), nullptr, {source, 0}, {target, 0}, 0,
+                                                  nullptr, nullptr),
+                 "queue is null");
+}
+
+TEST_F(CApiParts, PermutationsRefuseWhatIsNone) {
+  const clattn_token_order order = {2, {3, 5, 0}, {2, 2, 0}, {1, 1, 0}};
+  const clattn_tensor_shape shape = {1, 1, 15, 8, {120, 120, 8}, 0, 0};
+  clattn_tensor_shape narrow = shape;
+  narrow.dim = 4;
+  clattn_token_permutation* permutation = nullptr;
+  expect_invalid(
+      clattn_token_permutation_create(engine_, order, 2, 0, &shape, &shape, &permutation),
+      "direction 2");
+  expect_invalid(
+      clattn_token_permutation_create(engine_, order, 0, 3, &shape, &shape, &permutation),
+      "data type 3");
+  expect_invalid(
+      clattn_token_permutation_create(engine_, order, 0, 0, &shape, nullptr, &permutation),
+      "target is null");
+  expect_invalid(
+      clattn_token_permutation_create(engine_, order, 0, 0, &shape, &narrow, &permutation),
+      "source dim is 8, but target dim is 4");
+  EXPECT_EQ(permutation, nullptr);
+}
+
 TEST_F(CApiParts, HooksServeKernelsOfTheApplication) {
   const clattn_sizes sizes = {2, 3, 7, 12};
   std::vector<float> limits(12);

@@ -51,6 +51,13 @@ TEST(CApiScore, ModifiersApply) {
   EXPECT_DOUBLE_EQ(apply(relative, {0, 0, 0, 2}, 1.0), 21.0);
   EXPECT_DOUBLE_EQ(apply(relative, {0, 0, 0, 5}, 1.0), 31.0);
 
+  const std::array<int64_t, 2> grid = {2, 2}, reach = {1, 0};
+  const ScoreHandle on_grid =
+      make_score(clattn_score_create_grid_position, table.data(), 3, grid.data(), reach.data(), 2);
+  EXPECT_DOUBLE_EQ(apply(on_grid, {0, 0, 1, 2}, 1.0), 31.0);
+  EXPECT_DOUBLE_EQ(apply(on_grid, {0, 0, 3, 2}, 1.0), 21.0);
+  EXPECT_DOUBLE_EQ(apply(on_grid, {0, 0, 3, 4}, 1.0), 1.0);
+
   const clattn_expression expression = make_expression("score * 2.0f + key");
   const ScoreHandle own = make_score(clattn_score_create_expression, &expression, nullptr, nullptr);
   EXPECT_DOUBLE_EQ(apply(own, {0, 0, 0, 3}, 1.5), 6.0);
@@ -88,6 +95,16 @@ TEST(CApiScore, BadArgumentsAreErrors) {
   expect_invalid(clattn_score_create_relative_position(&value, 1, 1, &score), "1");
   expect_invalid(clattn_score_create_relative_position(&value, 1, -1, &score), "-1");
   expect_invalid(clattn_score_create_relative_position(&value, 1, INT64_MAX, &score), "");
+  const int64_t one = 1;
+  expect_invalid(clattn_score_create_grid_position(nullptr, 1, &one, &one, 1, &score),
+                 "table is null");
+  expect_invalid(clattn_score_create_grid_position(&value, 1, nullptr, &one, 1, &score),
+                 "grid is null");
+  expect_invalid(clattn_score_create_grid_position(&value, 1, &one, nullptr, 1, &score),
+                 "reach is null");
+  expect_invalid(clattn_score_create_grid_position(&value, 1, &one, &one, 0, &score),
+                 "0 dimensions");
+  expect_invalid(clattn_score_create_grid_position(&value, 1, &one, &one, 1, &score), "1 numbers");
   expect_invalid(clattn_score_create_from_json(R"({"sink_logits": [1]})", nullptr, &score),
                  "sink logits");
   expect_invalid(clattn_score_create_from_json(R"({"softcup": 1})", nullptr, &score), "softcap");
@@ -116,6 +133,8 @@ TEST(CApiScore, BadArgumentsAreErrors) {
   expect_invalid(clattn_score_create_alibi(&value, 1, 1, nullptr), "score is null");
   expect_invalid(clattn_score_create_bias(&buffer, {1, 1, 1, 1}, nullptr), "score is null");
   expect_invalid(clattn_score_create_relative_position(&value, 1, 0, nullptr), "score is null");
+  expect_invalid(clattn_score_create_grid_position(&value, 1, &one, &one, 1, nullptr),
+                 "score is null");
   expect_invalid(clattn_score_create_expression(&expression, nullptr, nullptr, nullptr),
                  "score is null");
   expect_invalid(clattn_score_create_from_json("{}", nullptr, nullptr), "score is null");
@@ -192,6 +211,61 @@ TEST(CApiProblem, CarriesAndLendsItsParts) {
   own.score_count = 0;
   expect_success(clattn_problem_validate(&own));
   clattn_score_release(alibi);
+}
+
+// ---- Token orders
+
+TEST(CApiTokenOrder, GivesTheTokenAtEachPosition) {
+  const clattn_token_order order = {2, {3, 3, 99}, {2, 2, 99}, {0, 2, 99}};
+  std::array<int32_t, 10> tokens;
+  tokens.fill(-1);
+  expect_success(clattn_token_order_get_tokens(order, tokens.data(), tokens.size()));
+  EXPECT_EQ(tokens, (std::array<int32_t, 10>{0, 2, 3, 5, 6, 8, 1, 4, 7, -1}));
+  tokens.fill(-1);
+  expect_invalid(clattn_token_order_get_tokens(order, tokens.data(), 8),
+                 "room for 8 tokens, but the order has 9");
+  expect_invalid(clattn_token_order_get_tokens(order, nullptr, 9), "tokens is null");
+  clattn_token_order bad = order;
+  bad.rank = 4;
+  expect_invalid(clattn_token_order_get_tokens(bad, tokens.data(), 10), "rank is 4");
+  bad = order;
+  bad.tile[1] = 0;
+  expect_invalid(clattn_token_order_get_tokens(bad, tokens.data(), 10), "tile of dimension 1 is 0");
+  EXPECT_EQ(tokens[0], -1);
+}
+
+TEST(CApiTokenOrder, ProblemsCarryIt) {
+  auto problem = sized<clattn_problem>();
+  expect_success(clattn_problem_from_json(
+      R"({"q_len": 15, "kv_len": 15, "head_dim": 8,
+          "mask": {"neighborhood": {"grid": [3, 5], "window": [2, 2]}},
+          "token_order": {"grid": [3, 5], "tile": [2, 4]}})",
+      nullptr, &problem));
+  EXPECT_TRUE(problem.has_token_order);
+  EXPECT_EQ(problem.token_order.rank, 2);
+  EXPECT_EQ(problem.token_order.grid[1], 5);
+  EXPECT_EQ(problem.token_order.tile[0], 2);
+  EXPECT_EQ(problem.token_order.dilation[1], 1);
+  expect_success(clattn_problem_validate(&problem));
+  problem.token_order.tile[1] = 0;
+  expect_invalid(clattn_problem_validate(&problem), "tile of dimension 1 is 0");
+  problem.token_order.rank = 0;
+  expect_invalid(clattn_problem_validate(&problem), "rank is 0");
+  clattn_problem_release_parts(&problem);
+}
+
+TEST(CApiTokenOrder, PermutationsNeedTheirArguments) {
+  clattn_token_permutation* permutation = nullptr;
+  const clattn_tensor_shape shape{};
+  expect_invalid(clattn_token_permutation_create(nullptr, {}, 0, 0, &shape, &shape, &permutation),
+                 "engine is null");
+  expect_invalid(clattn_token_permutation_create(nullptr, {}, 0, 0, &shape, &shape, nullptr),
+                 "permutation is null");
+  expect_invalid(clattn_token_permutation_retain(nullptr), "permutation is null");
+  expect_invalid(clattn_token_permutation_enqueue(nullptr, nullptr, {}, {}, 0, nullptr, nullptr),
+                 "permutation is null");
+  clattn_token_permutation_release(nullptr);
+  EXPECT_EQ(permutation, nullptr);
 }
 
 // ---- Block lists

@@ -40,12 +40,16 @@ Struct sized() {
 struct Release {
   void operator()(clattn_mask* mask) const { clattn_mask_release(mask); }
   void operator()(clattn_score* score) const { clattn_score_release(score); }
+  void operator()(clattn_token_permutation* permutation) const {
+    clattn_token_permutation_release(permutation);
+  }
   void operator()(clattn_plan* plan) const { clattn_plan_release(plan); }
   void operator()(clattn_block_builder* builder) const { clattn_block_builder_release(builder); }
 };
 using MaskHandle = std::unique_ptr<clattn_mask, Release>;
 using ScoreHandle = std::unique_ptr<clattn_score, Release>;
 using PlanHandle = std::unique_ptr<clattn_plan, Release>;
+using PermutationHandle = std::unique_ptr<clattn_token_permutation, Release>;
 using BuilderHandle = std::unique_ptr<clattn_block_builder, Release>;
 
 template <typename... Parameters, typename... Arguments>

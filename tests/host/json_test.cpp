@@ -19,7 +19,8 @@ TEST(ProblemFromJson, ReadsEveryMember) {
     "scale": 0.125, "dtype": "bf16", "mask": {"window": {"left": 128, "right": 0}}, "lse": true,
     "layout": "blhd", "batch": 2, "heads": 8, "kv_heads": 4, "q_len": 100, "kv_len": 200,
     "head_dim": 64, "value_dim": 32, "k_strides": {"batch": 0, "head": 64, "token": 256},
-    "blocks": {"q_block": 64, "k_block": 32, "heads": 8, "capacity": 5}})");
+    "blocks": {"q_block": 64, "k_block": 32, "heads": 8, "capacity": 5},
+    "token_order": {"grid": [5, 20], "tile": [4, 8], "dilation": [1, 2]}})");
   EXPECT_EQ(problem.scale, 0.125f);
   EXPECT_EQ(problem.data_type, DataType::bf16);
   EXPECT_EQ(problem.mask->to_json(), window_mask(128, 0)->to_json());
@@ -40,6 +41,7 @@ TEST(ProblemFromJson, ReadsEveryMember) {
   EXPECT_EQ(problem.blocks->batch, 1);
   EXPECT_EQ(problem.blocks->heads, 8);
   EXPECT_EQ(problem.blocks->capacity, 5);
+  EXPECT_EQ(problem.token_order, (TokenOrder{{5, 20}, {4, 8}, {1, 2}}));
 }
 
 TEST(ProblemFromJson, AbsentMembersKeepTheirDefaults) {
@@ -47,7 +49,7 @@ TEST(ProblemFromJson, AbsentMembersKeepTheirDefaults) {
   EXPECT_EQ(problem.kv_heads, 6);
   EXPECT_EQ(problem.value_dim, 40);
   EXPECT_EQ(problem.data_type, DataType::f32);
-  EXPECT_FALSE(problem.scale || problem.lse || problem.blocks);
+  EXPECT_FALSE(problem.scale || problem.lse || problem.blocks || problem.token_order);
   EXPECT_TRUE(problem.scores.empty() && problem.sink_logits.empty());
   EXPECT_EQ(problem.mask->to_json(), "{}");
 }
@@ -74,6 +76,11 @@ TEST(ProblemJson, RoundTrip) {
       if (coin()) problem.*member = {test::uniform(random, 0, 1 << 20), 7, 11};
     }
     if (coin()) problem.blocks = {64, test::uniform(random, 1, 512), 1, problem.heads, 3};
+    if (coin()) {
+      const std::size_t rank = static_cast<std::size_t>(test::uniform(random, 1, 3));
+      const auto sizes = [&] { return std::vector(rank, test::uniform(random, 1, 99)); };
+      problem.token_order = {sizes(), sizes(), coin() ? sizes() : std::vector<std::int64_t>()};
+    }
     if (coin()) problem.scores = {softcap_score(30), alibi_score(alibi_slopes(problem.heads))};
     if (coin()) problem.sink_logits.assign(static_cast<std::size_t>(problem.heads), 0.1f);
     const std::string text = problem_to_json(problem);
@@ -98,6 +105,7 @@ TEST(ProblemJson, RoundTrip) {
     }
     EXPECT_EQ(back.sink_logits, problem.sink_logits);
     EXPECT_EQ(back.blocks.has_value(), problem.blocks.has_value());
+    EXPECT_EQ(back.token_order, problem.token_order);
     EXPECT_EQ(back.query_strides, problem.query_strides);
     EXPECT_EQ(back.output_strides, problem.output_strides);
   }

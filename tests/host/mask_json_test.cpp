@@ -1,6 +1,7 @@
 // The JSON form of masks: what each form means, that it comes back, what it reads from files, and
 // how each kind of mistake is named with its place.
 #include <clattn/blocks.hpp>
+#include <clattn/neighborhood.hpp>
 #include <clattn/patterns.hpp>
 #include <clattn/problem.hpp>
 
@@ -52,6 +53,12 @@ TEST(MaskFromJson, ReadsEveryMask) {
        documents_mask({{3, 5}, {1, 9}}, causal_mask())},
       {R"({"documents": {"offsets": [0, 3, 8], "key_offsets": [0, 1, 10]}})",
        documents_mask({{3, 5}, {1, 9}})},
+      {R"({"neighborhood": {"grid": [12], "window": [5]}})",
+       neighborhood_mask({{12}, {5}, {}, {}, {}})},
+      {R"({"neighborhood": {"grid": [3, 48, 80], "window": [3, 24, 20], "stride": [1, 8, 8],
+           "dilation": [1, 2, 4], "causal": [true, false, false], "extra_keys": 7}})",
+       neighborhood_mask(
+           {{3, 48, 80}, {3, 24, 20}, {1, 8, 8}, {1, 2, 4}, {true, false, false}, 7})},
       {R"({"random_blocks": {"q_block": 64, "k_block": 32, "count": 3, "seed": 4294967295}})",
        random_blocks_mask(64, 32, 3, 4294967295u)},
       {R"({"per_head": [{"causal": {}}, {}]})", per_head_mask({causal_mask(), dense_mask()})},
@@ -64,6 +71,14 @@ TEST(MaskFromJson, ReadsEveryMask) {
     EXPECT_EQ(mask_of(text)->to_json(), mask->to_json());
     EXPECT_EQ(mask_of(mask->to_json())->to_json(), mask->to_json());
   }
+}
+
+TEST(MaskFromJson, NeighborhoodsAreWrittenWithoutWhatIsStandard) {
+  EXPECT_EQ(neighborhood_mask({{3, 4}, {2, 3}, {}, {}, {}})->to_json(),
+            R"({"neighborhood":{"grid":[3,4],"window":[2,3]}})");
+  EXPECT_EQ(neighborhood_mask({{3, 8}, {2, 3}, {2, 1}, {1, 2}, {false, true}, 1})->to_json(),
+            R"({"neighborhood":{"grid":[3,8],"window":[2,3],"stride":[2,1],"dilation":[1,2],)"
+            R"("causal":[false,true],"extra_keys":1}})");
 }
 
 // Forms that stand for other masks give their text back, and have the pairs of what they stand for.
@@ -205,6 +220,9 @@ TEST(MaskFromJson, ErrorsNameThePlaceAndTheNearestKey) {
                  {"mask documents lengths[1]: must be a whole number, but is \"4\""});
   expect_refused(R"({"documents": {"lengths": [3], "mask": {"sink": {"tokens": -1}}}})",
                  {"mask documents mask sink: ", "-1"});
+  expect_refused(R"({"neighborhood": {"grid": [4], "windows": [2]}})",
+                 {"mask neighborhood: ", "\"windows\"", "\"window\""});
+  expect_refused(R"({"neighborhood": {"grid": [4]}})", {"mask neighborhood window: is missing"});
   expect_refused(R"({"big_bird": {"lenght": 8}})", {"mask big_bird: ", "\"length\""});
   expect_refused(R"({"opencl": {"expression": "1", "scalars": {"big": 2147483648}}})",
                  {"mask opencl scalars big: 2147483648 is not within -2147483648 to 2147483647"});
@@ -224,6 +242,10 @@ TEST(MaskFromJson, WrongTypes) {
   expect_refused(R"({"global": {"tokens": 3}})", {"tokens: must be an array, but is 3"});
   expect_refused(R"({"random_blocks": {"q_block": 1, "k_block": 1, "count": 1, "seed": -1}})",
                  {"seed: -1 is not within 0 to 4294967295"});
+  expect_refused(R"({"neighborhood": {"grid": 4, "window": [2]}})",
+                 {"grid: must be an array, but is 4"});
+  expect_refused(R"({"neighborhood": {"grid": [4], "window": [2], "causal": [0]}})",
+                 {"causal[0]: must be true or false, but is 0"});
   expect_refused(R"({"prefix": {"length": 18446744073709551616}})", {"length", "whole number"});
   expect_refused(R"({"prefix": {"length": 9223372036854775808}})",
                  {"length: 9223372036854775808 is not within"});
@@ -238,6 +260,8 @@ TEST(MaskFromJson, WrongTypes) {
 TEST(MaskFromJson, MasksThatMakeNoSense) {
   expect_refused(R"({"causal": {}, "window": {}})", {"one mask"});
   expect_refused(R"({"window": {"left": -1, "right": 0}})", {"left", "-1"});
+  expect_refused(R"({"neighborhood": {"grid": [4], "window": [5]}})",
+                 {"mask neighborhood: ", "window of dimension 0 is 5", "at most 4"});
   expect_refused(R"({"documents": {}})", {"\"lengths\" or \"offsets\""});
   expect_refused(R"({"documents": {"lengths": [1], "offsets": [0, 1]}})", {"both"});
   expect_refused(R"({"documents": {"offsets": [1, 2]}})", {"documents: "});

@@ -2,6 +2,7 @@
 // `reach` and the exact count must say what `allows` says pair by pair. The OpenCL view is held to
 // the same in mask_expression_test.cpp. Hand-written cases fix what the masks mean.
 #include <clattn/mask.hpp>
+#include <clattn/neighborhood.hpp>
 
 #include "tests/support.hpp"
 
@@ -258,7 +259,8 @@ TEST(MaskProperty, ClassifyReachAndCountAgreeWithAllows) {
   Random random = test::make_random();
   std::int64_t uniform_rectangles = 0, called_some = 0, keys_hidden = 0, keys_cut = 0;
   for (int repeat = 0; repeat < 12000; ++repeat) {
-    const Extent extent{uniform(random, 0, 24), uniform(random, 0, 24)};
+    Extent extent{uniform(random, 0, 24), uniform(random, 0, 24)};
+    if (repeat % 3 == 0) extent.key_len = extent.query_len;
     const std::int64_t batch = uniform(random, 1, 2), heads = uniform(random, 1, 4);
     const Mask mask = test::random_mask(random, extent, repeat % 4, batch, heads);
     SCOPED_TRACE(describe(*mask, extent));
@@ -331,7 +333,8 @@ TEST(MaskProperty, LengthsUpToTheLimitDoNotOverflow) {
     return uniform(random, 0, 1) ? uniform(random, kLong - 3, kLong) : uniform(random, 1, 3);
   };
   for (int repeat = 0; repeat < 5000; ++repeat) {
-    const Extent extent{length(), length()};
+    Extent extent{length(), length()};
+    if (repeat % 3 == 0) extent.key_len = extent.query_len;
     const std::int64_t heads = 3;
     const Mask mask = test::random_mask(random, extent, repeat % 4, 1, heads);
     SCOPED_TRACE(describe(*mask, extent));
@@ -379,6 +382,12 @@ TEST(CountVisiblePairs, OfLongMasksIsExact) {
   EXPECT_EQ(count(global_mask({5, n - 1}), {n, n}), 4 * n - 4);
   const std::vector<std::int64_t> lengths(1000, 100);
   EXPECT_EQ(count(documents_mask({lengths, lengths}, causal_mask()), {n, n}), 1000 * 5050);
+  constexpr std::int64_t tokens = 30 * 48 * 80;
+  EXPECT_EQ(count(neighborhood_mask({{30, 48, 80}, {18, 24, 24}, {1, 8, 8}, {}, {}, 9}),
+                  {tokens, tokens + 9}),
+            tokens * (18 * 24 * 24 + 9));
+  EXPECT_EQ(count(neighborhood_mask({{n}, {256}, {}, {}, {true}}), {n, n}),
+            256 * n - 255 * 256 / 2);
 }
 
 TEST(CountVisiblePairs, GivesUpBeyondTheBudget) {
@@ -386,6 +395,8 @@ TEST(CountVisiblePairs, GivesUpBeyondTheBudget) {
   const Mask mask = dilated_window_mask({}, {}, 2);
   EXPECT_EQ(count_visible_pairs(*mask, {}, {n, n}), n * n / 2);
   EXPECT_EQ(count_visible_pairs(*mask, {}, {n, n}, n), std::nullopt);
+  const Mask hole = not_mask(neighborhood_mask({{n}, {2}, {}, {500}, {}}));
+  EXPECT_EQ(count_visible_pairs(*hole, {}, {n, n}), n * n - 2 * n);
 }
 
 TEST(ExpressionWriter, PassesNumbersAsArgumentsThenInTables) {

@@ -74,7 +74,7 @@ TEST(PortableFamily, EveryDimensionFitsEveryDevice) {
     for (std::int64_t head_dim = 8; head_dim <= 256; head_dim += 8) {
       for (std::int64_t value_dim = 8; value_dim <= 256; value_dim += 8) {
         const Problem problem = make_problem(head_dim, value_dim);
-        const Decision decision = decide(problem, facts, "portable");
+        const Decision decision = decide(problem, facts, {"portable"});
         ASSERT_NE(decision.family, nullptr) << head_dim << ", " << value_dim;
         check_portable(decision.choice, problem, facts);
         if (testing::Test::HasFailure()) FAIL() << head_dim << ", " << value_dim;
@@ -88,7 +88,7 @@ TEST(PortableFamily, FitsShortSequencesToo) {
     for (std::int64_t length : {1, 15, 16, 17, 100}) {
       for (std::int64_t dim : {8, 64, 128, 256}) {
         const Problem problem = make_problem(dim, 264 - dim, length);
-        const Decision decision = decide(problem, facts, "portable");
+        const Decision decision = decide(problem, facts, {"portable"});
         ASSERT_NE(decision.family, nullptr) << length << ", " << dim;
         check_portable(decision.choice, problem, facts);
       }
@@ -99,11 +99,11 @@ TEST(PortableFamily, FitsShortSequencesToo) {
 TEST(PortableFamily, ALimitAlongTheFirstDimensionCounts) {
   DeviceFacts facts = gpu(1024, 64 << 10);
   facts.max_work_item_size = 8;
-  EXPECT_LE(decide(make_problem(64, 64), facts, "").choice.work_group_size, 8);
+  EXPECT_LE(decide(make_problem(64, 64), facts, {}).choice.work_group_size, 8);
 }
 
 TEST(PortableFamily, TooLittleLocalMemoryIsRejectedWithBothNumbers) {
-  const Decision decision = decide(make_problem(256, 256), gpu(256, 4096), "portable");
+  const Decision decision = decide(make_problem(256, 256), gpu(256, 4096), {"portable"});
   EXPECT_EQ(decision.family, nullptr);
   ASSERT_EQ(decision.rejected.size(), 2u);
   EXPECT_NE(decision.rejected[1].find("the device has 4096"), std::string::npos);
@@ -116,7 +116,7 @@ TEST(CpuFamily, IsLegalForEveryWidthAndLength) {
     for (std::int64_t length : {0, 1, 8, 17, 100, 1 << 20}) {
       for (std::int64_t head_dim = 8; head_dim <= 256; head_dim += 8) {
         const Decision decision =
-            decide(make_problem(head_dim, 264 - head_dim, length), cpu(width), "");
+            decide(make_problem(head_dim, 264 - head_dim, length), cpu(width), {});
         ASSERT_NE(decision.family, nullptr);
         EXPECT_EQ(decision.family->name(), "cpu");
         const auto defines = defines_of(decision.choice);
@@ -141,17 +141,17 @@ TEST(CpuFamily, IsLegalForEveryWidthAndLength) {
 }
 
 TEST(Decide, PrefersTheFamilyOfTheDevice) {
-  const Decision on_cpu = decide(make_problem(64, 64), cpu(8), "");
+  const Decision on_cpu = decide(make_problem(64, 64), cpu(8), {});
   EXPECT_EQ(on_cpu.family->name(), "cpu");
   EXPECT_EQ(on_cpu.rejected, std::vector<std::string>{"portable: cpu is preferred"});
-  const Decision on_gpu = decide(make_problem(64, 64), gpu(256, 32 << 10), "");
+  const Decision on_gpu = decide(make_problem(64, 64), gpu(256, 32 << 10), {});
   EXPECT_EQ(on_gpu.family->name(), "portable");
   EXPECT_EQ(on_gpu.rejected, std::vector<std::string>{"cpu: the device is a gpu, not a CPU"});
 }
 
 TEST(Decide, TakesTheFamilyThatWasAskedForOrNone) {
-  EXPECT_EQ(decide(make_problem(64, 64), cpu(8), "portable").family->name(), "portable");
-  const Decision none = decide(make_problem(64, 64), gpu(256, 32 << 10), "cpu");
+  EXPECT_EQ(decide(make_problem(64, 64), cpu(8), {"portable"}).family->name(), "portable");
+  const Decision none = decide(make_problem(64, 64), gpu(256, 32 << 10), {"cpu"});
   EXPECT_EQ(none.family, nullptr);
   EXPECT_EQ(none.rejected.size(), 2u);
   EXPECT_EQ(none.category, ErrorCategory::unsupported);
@@ -159,14 +159,14 @@ TEST(Decide, TakesTheFamilyThatWasAskedForOrNone) {
 
 TEST(Decide, UnknownFamilyNamesTheKnownOnes) {
   expect_error(ErrorCategory::invalid_argument, {"\"cuda\"", "cpu, portable"},
-               [] { decide(make_problem(64, 64), cpu(8), "cuda"); });
+               [] { decide(make_problem(64, 64), cpu(8), {"cuda"}); });
   expect_error(ErrorCategory::invalid_argument, {"cuda"}, [] { family_rejection("cuda", cpu(8)); });
 }
 
 TEST(Decide, WithoutCompilerNothingFits) {
   DeviceFacts facts = cpu(8);
   facts.compiler = false;
-  const Decision decision = decide(make_problem(64, 64), facts, "");
+  const Decision decision = decide(make_problem(64, 64), facts, {});
   EXPECT_EQ(decision.family, nullptr);
   EXPECT_EQ(decision.category, ErrorCategory::unsupported);
   ASSERT_EQ(decision.rejected.size(), family_names().size());
@@ -180,7 +180,7 @@ TEST(Decide, WithoutCompilerNothingFits) {
 
 TEST(Decide, RefusesInvalidProblems) {
   expect_error(ErrorCategory::invalid_argument, {"head_dim is 12"},
-               [] { decide(make_problem(12, 8), cpu(8), ""); });
+               [] { decide(make_problem(12, 8), cpu(8), {}); });
 }
 
 TEST(Decide, ConfigurationsThatDifferHaveDifferentNames) {
@@ -189,7 +189,7 @@ TEST(Decide, ConfigurationsThatDifferHaveDifferentNames) {
                                    gpu(16, 16 << 10), cpu(4), cpu(8), cpu(16)}) {
     for (std::int64_t dim : {8, 64, 128, 256}) {
       for (std::int64_t length : {1, 20, 1000}) {
-        const Decision decision = decide(make_problem(dim, dim, length), facts, "");
+        const Decision decision = decide(make_problem(dim, dim, length), facts, {});
         ASSERT_NE(decision.family, nullptr);
         const auto defines = defines_of(decision.choice);
         const auto [entry, fresh] =

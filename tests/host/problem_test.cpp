@@ -159,6 +159,50 @@ TEST(Validate, TokenStridesBeyondATileAreRefused) {
   });
 }
 
+// Ten queries and twenty keys, which are the grid's tokens and ten extra ones.
+TEST(Validate, TokenOrdersNeedANeighborhoodOfTheirGrid) {
+  const auto neighborhood = [](std::vector<std::int64_t> dilation) {
+    return neighborhood_mask({{2, 5}, {2, 2}, {}, std::move(dilation), {}, 10});
+  };
+  const auto ordered = [&](TokenOrder order) {
+    return [&neighborhood, order](Problem& p) {
+      p.mask = neighborhood({});
+      p.token_order = order;
+    };
+  };
+  expect_accepted(ordered({{2, 5}, {2, 2}, {}}));
+  expect_accepted(ordered({{2, 5}, {8, 1}, {1, 1}}));
+  expect_refused({"tile of dimension 1 is 0"}, ordered({{2, 5}, {2, 0}, {}}));
+  expect_refused({"grid 2x6 has 12 tokens", "q_len is 10"}, ordered({{2, 6}, {2, 2}, {}}));
+  expect_refused({"grid 2x5 has 10 tokens", "kv_len is 9"}, [&](Problem& p) {
+    p.key_len = 9;
+    p.token_order = {{2, 5}, {2, 2}, {}};
+  });
+  expect_refused({"token order's grid is 5x2", "batch 0, head 0 is 2x5"},
+                 ordered({{5, 2}, {2, 2}, {}}));
+  expect_refused({"token order's grid is 10", "2x5"}, ordered({{10}, {2}, {}}));
+  expect_refused({"token order's dilation is 1x2", "batch 0, head 0 is 1x1"},
+                 ordered({{2, 5}, {2, 2}, {1, 2}}));
+  expect_refused({"batch 0, head 0 lies within no neighborhood"}, [](Problem& p) {
+    p.token_order = {{2, 5}, {2, 2}, {}};
+  });
+  expect_refused({"block lists", "token order"}, [&](Problem& p) {
+    ordered({{2, 5}, {2, 2}, {}})(p);
+    p.blocks = BlockShape{.query_block = 2, .key_block = 2};
+  });
+  // Heads may differ in all but grid and dilation.
+  const auto heads = [&](Mask last) {
+    return [&neighborhood, last](Problem& p) {
+      const Mask wide = neighborhood_mask({{2, 5}, {2, 3}, {}, {}, {true, false}, 10});
+      p.mask = per_head_mask({neighborhood({}), wide, wide, last});
+      p.token_order = {{2, 5}, {2, 2}, {}};
+    };
+  };
+  expect_accepted(heads(neighborhood({})));
+  expect_refused({"dilation is 1x1", "head 3 is 1x2"}, heads(neighborhood({1, 2})));
+  expect_refused({"batch 0, head 3 lies within no neighborhood"}, heads(causal_mask()));
+}
+
 TEST(TensorShape, FollowsLayoutAndStrides) {
   Problem problem = good();
   const TensorShape query = tensor_shape(problem, Role::query);

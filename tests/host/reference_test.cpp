@@ -197,6 +197,55 @@ TEST(Reference, GroupedHeadsReadTheirKeyHead) {
   }
 }
 
+// Tensors whose tokens are put in order give the same rows, in that order; the extra keys stay.
+TEST(Reference, TensorsInATokenOrderGiveTheSameRows) {
+  Random random = test::make_random();
+  for (const TokenOrder& order :
+       {TokenOrder{{13}, {2}, {3}}, TokenOrder{{5, 7}, {2, 4}, {}},
+        TokenOrder{{5, 7}, {2, 2}, {1, 3}}, TokenOrder{{3, 4, 5}, {2, 2, 2}, {1, 2, 1}}}) {
+    const std::vector<std::int32_t> tokens = tokens_in_order(order);
+    const auto count = static_cast<std::int64_t>(tokens.size());
+    Problem problem = make_problem(count, count + 3);
+    problem.heads = 2;
+    problem.mask = neighborhood_mask(
+        {order.grid, std::vector<std::int64_t>(order.grid.size(), 2), {}, order.dilation, {}, 3});
+    problem.scores = {alibi_score({0.5f, 0.25f})};
+    const Inputs inputs = random_inputs(random, problem);
+    const ReferenceResult plain = reference_attention(problem, inputs.view());
+
+    Inputs ordered = inputs;
+    const std::pair<Role, std::vector<std::byte> Inputs::*> tensors[] = {
+        {Role::query, &Inputs::query}, {Role::key, &Inputs::key}, {Role::value, &Inputs::value}};
+    for (const auto& [role, tensor] : tensors) {
+      const TensorShape shape = tensor_shape(problem, role);
+      const std::size_t row = shape.dim * size_of(problem.data_type);
+      for (std::int64_t head = 0; head < shape.heads; ++head) {
+        for (std::int64_t position = 0; position < count; ++position) {
+          const auto* from =
+              (inputs.*tensor).data() + (head * shape.length + tokens[position]) * row;
+          std::copy_n(from, row, (ordered.*tensor).data() + (head * shape.length + position) * row);
+        }
+      }
+    }
+    problem.token_order = order;
+    const ReferenceResult result = reference_attention(problem, ordered.view());
+    const std::int64_t last[] = {count - 1};
+    const ReferenceResult one = reference_attention(
+        problem, ordered.view(), ReferencePrecision::exact, ReferenceProgress(), last);
+    for (std::int64_t head = 0; head < 2; ++head) {
+      for (std::int64_t position = 0; position < count; ++position) {
+        const std::int64_t row = head * count + position;
+        const std::int64_t expected = head * count + tokens[position];
+        EXPECT_NEAR(result.lse[row], plain.lse[expected], 1e-12);
+        for (std::int64_t d = 0; d < 8; ++d) {
+          EXPECT_NEAR(result.output[row * 8 + d], plain.output[expected * 8 + d], 1e-12);
+        }
+      }
+      EXPECT_EQ(one.lse[head], result.lse[head * count + count - 1]);
+    }
+  }
+}
+
 TEST(Reference, RowsThatSeeNothingAreZeroWithLseMinusInfinity) {
   Random random = test::make_random();
   Problem problem = make_problem(4, 2);

@@ -4,6 +4,7 @@
 #include "host/planning/schedule.hpp"
 
 #include <clattn/blocks.hpp>
+#include <clattn/neighborhood.hpp>
 
 #include "tests/support.hpp"
 
@@ -47,9 +48,9 @@ class Checker {
 
   // Marks what the row visits.
   void check_row(const clattn_row& row, const Slice& slice) {
-    ASSERT_LT(row.query_begin, row.query_end);
-    ASSERT_LE(row.query_end, extent_.query_len);
-    ASSERT_LE(row.query_end - row.query_begin, tile_.queries);
+    ASSERT_LT(row.queries.begin, row.queries.end);
+    ASSERT_LE(row.queries.end, extent_.query_len);
+    ASSERT_LE(row.queries.end - row.queries.begin, tile_.queries);
     std::int64_t previous_end = 0;
     for (int s = row.span_begin; s < row.span_end; ++s) {
       const clattn_span& span = schedule_.spans.at(s);
@@ -57,7 +58,7 @@ class Checker {
       ASSERT_GE(span.key_begin, previous_end) << "spans overlap or are out of order";
       ASSERT_LE(span.key_end, extent_.key_len);
       previous_end = span.key_end;
-      for (std::int64_t i = row.query_begin; i < row.query_end; ++i) {
+      for (std::int64_t i = row.queries.begin; i < row.queries.end; ++i) {
         for (std::int64_t j = span.key_begin; j < span.key_end; ++j) {
           ++visits_[index(slice, i, j)];
           const bool visible = mask_.allows({slice.batch, slice.head, i, j}, extent_);
@@ -126,17 +127,17 @@ class Checker {
       for (std::int64_t i = begin; i < end; ++i) ++rows.at(slice * extent_.query_len + i);
     };
     for (const clattn_row& row : schedule_.rows) {
-      if (row.part < 0) mark(row.slice, row.query_begin, row.query_end);
+      if (row.part < 0) mark(row.slice, row.queries.begin, row.queries.end);
       if (row.part >= 0) ++parts.at(row.part);
     }
     for (const clattn_merge& merge : schedule_.merges) {
-      mark(merge.slice, merge.query_begin, merge.query_end);
+      mark(merge.slice, merge.queries.begin, merge.queries.end);
       ASSERT_GE(merge.part_end - merge.part_begin, 2);
       for (const clattn_row& row : schedule_.rows) {
         if (row.part < merge.part_begin || row.part >= merge.part_end) continue;
         ASSERT_EQ(row.slice, merge.slice);
-        ASSERT_EQ(row.query_begin, merge.query_begin);
-        ASSERT_EQ(row.query_end, merge.query_end);
+        ASSERT_EQ(row.queries.begin, merge.queries.begin);
+        ASSERT_EQ(row.queries.end, merge.queries.end);
       }
     }
     ASSERT_TRUE(std::ranges::all_of(rows, [](int count) { return count == 1; }));
@@ -158,7 +159,8 @@ class Checker {
 TEST(ScheduleProperty, AgreesWithBruteForce) {
   Random random = test::make_random();
   for (int repeat = 0; repeat < 1500; ++repeat) {
-    const Extent extent{uniform(random, 0, 70), uniform(random, 0, 70)};
+    Extent extent{uniform(random, 0, 70), uniform(random, 0, 70)};
+    if (repeat % 3 == 0) extent.key_len = extent.query_len;
     const std::int64_t granule = uniform(random, 1, 8);
     const Tile tile{granule * uniform(random, 1, 4), uniform(random, 1, 24), granule};
     const Mask mask = test::random_mask(random, extent);
@@ -235,7 +237,7 @@ TEST(Schedule, LongRowsAreSplitWhereTheDeviceWouldIdle) {
   EXPECT_TRUE(schedule_for(1).merges.empty());
   const Schedule split = schedule_for(8);
   ASSERT_EQ(split.merges.size(), 1u);
-  EXPECT_EQ(split.merges[0].query_begin, 31 * 64);
+  EXPECT_EQ(split.merges[0].queries.begin, 31 * 64);
   EXPECT_GE(split.parts, 4);
   EXPECT_GT(split.balance, 0.8);
   // Dense rows are all alike: nothing to gain.
@@ -276,7 +278,8 @@ TEST(Schedule, CostGrowsWithTheBoundaryAndNotWithTheArea) {
   constexpr std::int64_t kLength = std::int64_t{1} << 20;
   constexpr Tile kTile{64, 64, 64};
   constexpr std::int64_t kRows = kLength / 64;  // 16384, hence 2^28 tiles
-  for (const Mask& mask : {dense_mask(), causal_mask(), window_mask(256, 0), window_mask({}, {})}) {
+  for (const Mask& mask : {dense_mask(), causal_mask(), window_mask(256, 0), window_mask({}, {}),
+                           neighborhood_mask({{kLength}, {256}, {16}, {}, {}})}) {
     const Counting counting(mask);
     const Schedule schedule = make_schedule(counting, {kLength, kLength}, 1, 1, kTile, 1);
     EXPECT_LE(counting.questions, kRows * 64) << mask->to_json();  // a logarithm a row

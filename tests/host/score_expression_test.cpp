@@ -1,5 +1,6 @@
 // The OpenCL view of score modifiers, and of users' expressions, on every device against the
 // host's.
+#include <algorithm>
 #include <clattn/score.hpp>
 #include <cmath>
 
@@ -50,8 +51,7 @@ std::vector<float> random_scores(Random& random) {
 // Holds the modifiers of `problem` to the host's within `tolerance`, relative to the larger of the
 // result and the score.
 void expect_same_scores(HookEvaluator& evaluator, Random& random, const Problem& problem,
-                        double tolerance) {
-  const std::vector<cl_int4> points = random_points(random, problem);
+                        double tolerance, const std::vector<cl_int4>& points) {
   const std::vector<float> scores = random_scores(random);
   const std::vector<float> found = evaluator.evaluate(problem, points, scores).scores;
   for (std::size_t i = 0; i < kPoints; ++i) {
@@ -65,6 +65,11 @@ void expect_same_scores(HookEvaluator& evaluator, Random& random, const Problem&
         << "score " << scores[i] << " at " << points[i].s[0] << ", " << points[i].s[1] << ", "
         << points[i].s[2] << ", " << points[i].s[3];
   }
+}
+
+void expect_same_scores(HookEvaluator& evaluator, Random& random, const Problem& problem,
+                        double tolerance) {
+  expect_same_scores(evaluator, random, problem, tolerance, random_points(random, problem));
 }
 
 template <typename Element>
@@ -150,6 +155,48 @@ TEST(ScoreExpression, ModifiersEqualTheHosts) {
       expect_same_scores(evaluator, random, problem, 1e-5);
     }
     EXPECT_EQ(evaluator.programs(), 5u) << "numbers belong into the arguments";
+  }
+}
+
+// Any pairs, and such as are near each other, on grids as large as they may be and on small ones,
+// with tokens beyond them.
+TEST(ScoreExpression, GridPositionEqualsTheHosts) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  Random random = test::make_random();
+  for (const Device& device : test::devices()) {
+    SCOPED_TRACE(device.facts.name);
+    HookEvaluator evaluator(device);
+    for (std::size_t rank = 1; rank <= 3; ++rank) {
+      for (int repeat = 0; repeat < 8; ++repeat) {
+        std::vector<std::int64_t> grid, reach, steps;  // from a token to the next in each dimension
+        std::int64_t tokens = 1;
+        std::size_t entries = 1;
+        for (std::size_t d = 0; d < rank; ++d) {
+          const std::int64_t most = repeat % 2 ? 12 : (1 << 30) / tokens;
+          grid.push_back(uniform(random, 1, d == 0 ? std::min<std::int64_t>(most, 1000) : most));
+          reach.push_back(uniform(random, 0, 14));
+          for (std::int64_t& step : steps) step *= grid[d];
+          steps.push_back(1);
+          tokens *= grid[d];
+          entries *= static_cast<std::size_t>(2 * reach[d] + 1);
+        }
+        const std::size_t heads = repeat % 4 < 2 ? 3 : 1;
+        Problem problem = make_problem(tokens, tokens + (repeat % 2 ? 9 : 0));
+        problem.scores = {grid_position_score(random_floats(random, heads * entries), grid, reach)};
+        ASSERT_NO_THROW(
+            problem.scores[0]->validate(problem.extent(), problem.batch, problem.heads));
+        SCOPED_TRACE(testing::PrintToString(grid) + testing::PrintToString(reach));
+        expect_same_scores(evaluator, random, problem, 1e-6);
+        std::vector<cl_int4> near = random_points(random, problem);
+        for (cl_int4& point : near) {
+          std::int64_t key = point.s[2];
+          for (std::size_t d = 0; d < rank; ++d) key += uniform(random, -17, 17) * steps[d];
+          point.s[3] = static_cast<cl_int>(std::clamp<std::int64_t>(key, 0, problem.key_len - 1));
+        }
+        expect_same_scores(evaluator, random, problem, 1e-6, near);
+      }
+    }
+    EXPECT_EQ(evaluator.programs(), 6u) << "numbers belong into the arguments";
   }
 }
 

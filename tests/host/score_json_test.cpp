@@ -44,6 +44,13 @@ TEST(ScoresFromJson, ReadsEveryModifier) {
       {R"({"alibi": {"slopes": [[0.5, 0.25], [1, 2]]}})", alibi_score({0.5, 0.25, 1, 2}, 2)},
       {R"({"relative_position": {"reach": 1, "table": [[1, 2, 3], [4, 5, 6]]}})",
        relative_position_score({1, 2, 3, 4, 5, 6}, 1)},
+      {R"({"grid_position": {"grid": [3], "reach": [1], "table": [[1, 2, 3], [4, 5, 6]]}})",
+       grid_position_score({1, 2, 3, 4, 5, 6}, {3}, {1})},
+      {R"({"grid_position": {"grid": [1, 3], "reach": [0, 1], "table": [[[1, 2, 3]]]}})",
+       grid_position_score({1, 2, 3}, {1, 3}, {0, 1})},
+      {R"({"grid_position": {"grid": [3, 1, 1], "reach": [1, 0, 0],
+                             "table": [[[[1]], [[2]], [[3]]]]}})",
+       grid_position_score({1, 2, 3}, {3, 1, 1}, {1, 0, 0})},
       {R"({"opencl": {"expression": "score + gain * key", "scalars": {"gain": 0.5}}})",
        expression_score({"score + 0.5f * key", {}, {}})},
   };
@@ -141,6 +148,15 @@ TEST(ScoresFromJson, ErrorsNameThePlaceAndTheNearestKey) {
   expect_refused(R"([{"alibi": {"slopes": [1, [2]]}}])", {"slopes[1]: must be a number"});
   expect_refused(R"([{"relative_position": {"reach": 2, "table": [[1, 2, 3]]}}])",
                  {"relative_position table: has rows of 3 entries, but a reach of 2"});
+  expect_refused(R"([{"grid_position": {"grid": [3, 3], "table": [[[1]]]}}])",
+                 {"score[0] grid_position reach: is missing"});
+  expect_refused(
+      R"([{"grid_position": {"grid": [3, 3], "reach": [0, 2], "table": [[[1, 2, 3]]]}}])",
+      {"grid_position table: has 3 entries in dimension 1, but a reach of 2"});
+  expect_refused(R"([{"grid_position": {"grid": [3, 3], "reach": [0, 0], "table": [[1]]}}])",
+                 {"grid_position table[0][0]: must be an array"});
+  expect_refused(R"([{"grid_position": {"grid": [3, 3], "reach": [1], "table": [[1, 2, 3]]}}])",
+                 {"score[0] grid_position: ", "1 dimensions, but its grid has 2"});
   expect_refused(R"([{"bias": {"name": "b", "type": "i32", "kv_len": 1}}])",
                  {"bias type: ", "\"i32\"", "\"f32\""});
   expect_refused(R"([{"bias": {"name": "b", "type": "f32", "q_len": 4294967296, "heads":

@@ -1,6 +1,7 @@
 // Score modifiers on the host, against their formulas, and what they refuse.
 #include <fmt/format.h>
 
+#include <array>
 #include <clattn/score.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -217,6 +218,99 @@ TEST(Score, RelativePositionClamps) {
             R"({"relative_position":{"reach":1,"table":[[1,0.5,2],[3,4,5]]}})");
 }
 
+// Against coordinates made by counting.
+TEST(Score, GridPositionClampsEachDimension) {
+  Random random = test::make_random();
+  for (std::size_t rank = 1; rank <= 3; ++rank) {
+    for (int repeat = 0; repeat < 20; ++repeat) {
+      std::vector<std::int64_t> grid(3, 1), reach(3, 0);
+      for (std::size_t d = 3 - rank; d < 3; ++d) {
+        grid[d] = uniform(random, 1, 7);
+        reach[d] = uniform(random, 0, 8);
+      }
+      std::vector<std::array<std::int64_t, 3>> coordinates;  // of each token
+      for (std::int64_t z = 0; z < grid[0]; ++z) {
+        for (std::int64_t y = 0; y < grid[1]; ++y) {
+          for (std::int64_t x = 0; x < grid[2]; ++x) coordinates.push_back({z, y, x});
+        }
+      }
+      const std::int64_t tokens = std::ssize(coordinates);
+      const std::int64_t columns = 2 * reach[2] + 1, rows = 2 * reach[1] + 1;
+      const std::int64_t entries = (2 * reach[0] + 1) * rows * columns;
+      const std::vector<float> table = random_floats(random, 2 * entries);
+      const auto last = [&](const std::vector<std::int64_t>& sizes) {
+        return std::vector<std::int64_t>(sizes.end() - static_cast<std::ptrdiff_t>(rank),
+                                         sizes.end());
+      };
+      const Score by_head = grid_position_score(table, last(grid), last(reach));
+      const Score shared =
+          grid_position_score({table.begin(), table.begin() + entries}, last(grid), last(reach));
+      const Extent extent{tokens + 1, tokens + 2};
+      ASSERT_NO_THROW(by_head->validate(extent, 5, 2));
+      ASSERT_NO_THROW(shared->validate(extent, 5, 9));
+      for (std::int64_t query = 0; query < extent.query_len; ++query) {
+        for (std::int64_t key = 0; key < extent.key_len; ++key) {
+          const std::int64_t head = uniform(random, 0, 1);
+          const Point at{uniform(random, 0, 4), head, query, key};
+          const double s = normal(random);
+          if (query >= tokens || key >= tokens) {
+            ASSERT_EQ(by_head->apply(s, at, extent), s);
+            continue;
+          }
+          std::int64_t shift[3];
+          for (std::size_t d = 0; d < 3; ++d) {
+            shift[d] = coordinates[static_cast<std::size_t>(key)][d] -
+                       coordinates[static_cast<std::size_t>(query)][d];
+            if (shift[d] < -reach[d]) shift[d] = -reach[d];
+            if (shift[d] > reach[d]) shift[d] = reach[d];
+            shift[d] += reach[d];
+          }
+          const auto index =
+              static_cast<std::size_t>((shift[0] * rows + shift[1]) * columns + shift[2]);
+          const std::size_t of_head = static_cast<std::size_t>(head * entries);
+          ASSERT_DOUBLE_EQ(by_head->apply(s, at, extent), s + table[of_head + index]);
+          ASSERT_DOUBLE_EQ(shared->apply(s, at, extent), s + table[index]);
+        }
+      }
+    }
+  }
+  EXPECT_EQ(grid_position_score({1, 0.5f, 2, 3, 4, 5}, {7, 9}, {1, 0})->to_json(),
+            R"({"grid_position":{"grid":[7,9],"reach":[1,0],)"
+            R"("table":[[[1],[0.5],[2]],[[3],[4],[5]]]}})");
+}
+
+TEST(Score, GridPositionRefusesWhatDoesNotFit) {
+  const Score score = grid_position_score({1, 2, 3, 4, 5, 6}, {4, 5}, {1, 0});
+  EXPECT_NO_THROW(score->validate({20, 20}, 1, 2));
+  test::expect_error(kInvalid, {"q_len is 19", "20", "4 x 5"}, [&] {
+    score->validate({19, 20}, 1, 2);
+  });
+  test::expect_error(kInvalid, {"kv_len is 19", "20", "4 x 5"}, [&] {
+    score->validate({20, 19}, 1, 2);
+  });
+  test::expect_error(kInvalid, {"2 heads", "3"}, [&] { score->validate({20, 20}, 1, 3); });
+
+  using Sizes = std::vector<std::int64_t>;
+  const auto refuse = [](const std::vector<std::string>& parts, std::vector<float> table,
+                         const Sizes& grid, const Sizes& reach) {
+    test::expect_error(kInvalid, parts,
+                       [&] { grid_position_score(std::move(table), grid, reach); });
+  };
+  refuse({"grid has 0 dimensions"}, {1}, {}, {});
+  refuse({"grid has 4 dimensions", "1 to 3"}, {1}, {1, 1, 1, 1}, {0, 0, 0, 0});
+  refuse({"reach has 1 dimensions", "grid has 2"}, {1}, {1, 1}, {0});
+  refuse({"grid of dimension 1 is 0"}, {1}, {3, 0}, {0, 0});
+  refuse({"grid has more tokens", "1073741824"}, {1}, {2, 1 << 30}, {0, 0});
+  refuse({"grid of dimension 0 is 4611686018427387904"}, {1}, {std::int64_t{1} << 62}, {0});
+  refuse({"reach of dimension 1 is -1"}, {1}, {3, 3}, {0, -1});
+  refuse({"reach of dimension 0 is 4611686018427387904"}, {1}, {3}, {std::int64_t{1} << 62});
+  refuse({"table of 4 numbers", "3 x 1 (2 * reach + 1)"}, {1, 2, 3, 4}, {3, 3}, {1, 0});
+  refuse({"table of 2 numbers", "3 x 1"}, {1, 2}, {3, 3}, {1, 0});
+  refuse({"table of 0 numbers"}, {}, {3}, {0});
+  refuse({"table of 3 numbers"}, {1, 2, 3}, {3, 3, 3}, {1 << 29, 1 << 29, 1 << 29});
+  refuse({"element 1 is nan"}, {1, NAN, 2}, {3}, {1});
+}
+
 // Other numbers must not need another program.
 TEST(Score, NumbersAreArguments) {
   const auto same = [](const Score& a, const Score& b) {
@@ -229,6 +323,7 @@ TEST(Score, NumbersAreArguments) {
   same(softcap_score(30), softcap_score(50));
   same(alibi_score({1, 2}), alibi_score({3, 4, 5}));
   same(relative_position_score({1, 2, 3}, 1), relative_position_score({1, 2, 3, 4, 5}, 2));
+  same(grid_position_score({1, 2, 3}, {5, 6}, {1, 0}), grid_position_score({1}, {7, 8}, {0, 0}));
   same(bias_score(bias_buffer(ElementType::f32, 12), {1, 1, 3, 4}),
        bias_score(bias_buffer(ElementType::f32, 30), {1, 1, 5, 6}));
   same(expression_score({"score * x", {}, {{"x", 1.0f}}}),

@@ -32,6 +32,14 @@ expect 0 '"families"' "$tool" info --json
 expect 2 'no such device' "$tool" info --device 'no such device'
 expect 0 'portable' "$tool" explain "${sizes[@]}" --family portable
 expect 0 '"bound_seconds"' "$tool" explain "${sizes[@]}" --json
+video=(--q-len 512 --kv-len 512 --head-dim 32
+  --problem '{"mask": {"neighborhood": {"grid": [8, 8, 8], "window": [4, 4, 4]}}}')
+expect 0 'tilings   by visible pairs at most 8 times' "$tool" explain "${video[@]}"
+expect 0 'of dimension 2' "$tool" explain "${video[@]}"
+expect 0 '"predicted_seconds"' "$tool" explain "${video[@]}" --json
+expect 0 '"block_sparse"' "$tool" explain "${video[@]}" --json
+expect 0 'gathered        2x4x4           -' \
+  "$tool" explain "${video[@]}" --tokens gathered --query-tile 2,4,4
 expect 2 'nobody' "$tool" explain "${sizes[@]}" --family nobody
 expect 0 '1 passed, 0 failed' "$tool" check "${sizes[@]}" --seed 7
 expect 0 'seed 7' "$tool" check "${sizes[@]}" --seed 7

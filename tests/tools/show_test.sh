@@ -56,6 +56,35 @@ expect 0 '' "$tool" show --gallery "$scratch/gallery.png"
 expect 0 'PNG' head -c 4 "$scratch/gallery.png"
 expect 0 'kB fit' bash -c "[ \$(stat -c %s '$scratch/gallery.png') -lt 150000 ] && echo kB fit"
 
+# A neighborhood's grid.
+grid=("$tool" show --grid --q-len 48 --kv-len 48
+  --problem '{"mask": {"neighborhood": {"grid": [6, 8], "window": [3, 5]}}}')
+expect 0 'neighborhood:grid:[6,8],window:[3,5]
+····░░░░░░░░░░░░
+····▒▒▒▒▒▒▒▒▒▒▒▒
+····▒▒██QQQQ██▒▒
+····▒▒██QQQQ██▒▒
+····▒▒▒▒▒▒▒▒▒▒▒▒
+····░░░░░░░░░░░░
+tile 1, 2 of 2x2 queries; other keys: 4 seen by all, 16 by some, 12 hidden in visited tiles. Of the whole grid: tile bound 1.71x, FLOP bound 3.20x, 78.6% of the visited tiles are masked
+Q queries,' "${grid[@]}" --tile 2,2
+expect 0 'tile 0, 3 of 2x2 queries; other keys: ' "${grid[@]}" --tile 2,2 --at 0,3
+expect 0 'tile 0, 0 of 6x8 queries; other keys: 0 seen by all, 0 by some, 0 hidden' "${grid[@]}"
+video=("$tool" show --grid --q-len 64 --kv-len 64 --tile 1,2,2
+  --problem '{"mask": {"neighborhood": {"grid": [4, 4, 4], "window": [2, 2, 2], "stride": [1, 2, 2]}}}')
+expect 0 '1         2
+········  ········
+········  ········
+····████  ····QQQQ
+····████  ····QQQQ
+tile 2, 1, 1 of 1x2x2 queries' "${video[@]}"
+for number in 1 2; do
+  expect 0 'tile bound' "${video[@]}" --png "$scratch/video$number.png" --width $((number * 400))
+  expect 0 'PNG' head -c 4 "$scratch/video$number.png"
+done
+expect 0 '' "$tool" show --grid --gallery "$scratch/grids.png"
+expect 0 'PNG' head -c 4 "$scratch/grids.png"
+
 expect 2 'q_len is missing' "$tool" show --kv-len 8
 expect 2 '--head 2 is not within 0 to 1' "${heads[@]}" --head 2
 expect 2 '--batch-index 1 is not within 0 to 0' "${heads[@]}" --batch-index 1
@@ -66,4 +95,9 @@ expect 2 'no room for 20 pictures a row' \
   "$tool" show --q-len 8 --kv-len 8 --heads 400 --all-heads --width 64 --png "$scratch/x.png"
 expect 2 'mask all_of[1] window left: must be a whole number' \
   show '{"mask": {"all_of": [{}, {"window": {"left": "1"}}]}}'
+expect 2 '--grid needs a mask within a neighborhood' "$tool" show --q-len 8 --kv-len 8 --grid
+expect 2 '--tile requires --grid' "$tool" show --q-len 8 --kv-len 8 --tile 4
+expect 2 'the tile has 1 dimensions, but the grid has 2' "${grid[@]}" --tile 8
+expect 2 "the tile's index is 3 in dimension 0, not within 0 to 2" "${grid[@]}" --tile 2,2 --at 3,0
+expect 2 '--all-heads' "${grid[@]}" --all-heads
 finish

@@ -37,7 +37,8 @@ constexpr std::int64_t kFlushBytes = std::int64_t{256} << 20;  // more than any 
 
 struct Options {
   ProblemOptions problem;
-  std::string device, family, suite;
+  std::string device, suite;
+  PlanOptions plan;
   double min_time = 2;
   bool json = false;
 };
@@ -101,7 +102,7 @@ struct Measurement {
 
 Measurement measure(const Launcher& launcher, const Options& options, const Problem& problem,
                     const CacheFlush& flush_caches) {
-  const Plan plan = launcher.engine().plan(problem, {.family = options.family});
+  const Plan plan = launcher.engine().plan(problem, options.plan);
   Measurement measurement{describe(problem), plan.report(), launcher.engine().rates(), {}, {}};
   const HostInputs inputs = random_inputs(problem, options.problem.seed);
   HostResult result = poisoned_result(problem);
@@ -269,7 +270,7 @@ Command add_bench(CLI::App& parent) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   add_device_option(*app, options->device);
-  add_family_option(*app, options->family);
+  add_plan_options(*app, options->plan);
   add_json_option(*app, options->json);
   return {app, [options] { return bench(*options); }};
 }

@@ -7,11 +7,6 @@
 namespace clattn::tool {
 namespace {
 
-constexpr Color kFull = {47, 111, 159};
-constexpr Color kPartial = {242, 166, 90};
-constexpr Color kEmpty = {236, 239, 243};
-constexpr int kGridFrom = 6;  // pixels a cell from which on lines between cells do not hide them
-
 // What part of a cell's blocks is in the count.
 double share(std::int64_t count, const BlockCounts& cell) {
   return static_cast<double>(count) / static_cast<double>(cell.all);
@@ -61,7 +56,7 @@ std::string text_legend(const BlockMap& map) {
 
 void draw_picture(Canvas& canvas, int x, int y, int side, const BlockMap& map) {
   const int size = cell_size(side, map);
-  const int filled = size < kGridFrom ? size : size - 1;
+  const int filled = size < kLinesFrom ? size : size - 1;
   for (int row = 0; row < map.rows; ++row) {
     for (int column = 0; column < map.columns; ++column) {
       canvas.fill(x + column * size, y + row * size, filled, filled, tone(map.cell(row, column)));

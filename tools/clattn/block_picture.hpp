@@ -12,6 +12,10 @@ namespace clattn::tool {
 
 constexpr Color kPaper = {255, 255, 255};
 constexpr Color kInk = {51, 51, 51};
+constexpr Color kFull = {47, 111, 159};
+constexpr Color kPartial = {242, 166, 90};
+constexpr Color kEmpty = {236, 239, 243};
+constexpr int kLinesFrom = 6;  // pixels a cell from which on lines between cells do not hide them
 
 // Two characters a cell, a line a row.
 std::string text_picture(const BlockMap& map);

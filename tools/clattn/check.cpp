@@ -23,7 +23,8 @@ namespace {
 
 struct Options {
   ProblemOptions problem;
-  std::string device, family, expect, suite;
+  std::string device, expect, suite;
+  PlanOptions plan;
   bool json = false;
   bool verbose = false;
 };
@@ -38,9 +39,9 @@ struct Row {
 };
 
 // The first of `launches` is the one that is checked.
-Row run_case(const Launcher& launcher, const CheckCase& check, const std::string& family,
-             const HostInputs& inputs, const Expected& expected, int launches) {
-  const Plan plan = launcher.engine().plan(check.problem, {.family = family});
+Row run_case(const Launcher& launcher, const CheckCase& check, const HostInputs& inputs,
+             const Expected& expected, int launches) {
+  const Plan plan = launcher.engine().plan(check.problem, check.plan);
   Row row{describe(check), plan.report(), 0, {}, {}};
   HostResult result = poisoned_result(check.problem, check.guard);
   DeviceTensors tensors(launcher, inputs, result);
@@ -144,7 +145,7 @@ int check_suite_on_device(const Options& options) {
   Report report(options.json, !options.verbose);
   std::vector<std::string> families;
   for (const std::string& family : family_names()) {
-    if (!options.family.empty() && family != options.family) continue;
+    if (!options.plan.family.empty() && family != options.plan.family) continue;
     const std::string why_not = family_rejection(family, launcher.engine().device().facts);
     if (why_not.empty()) {
       families.push_back(family);
@@ -155,7 +156,7 @@ int check_suite_on_device(const Options& options) {
   std::map<std::string, std::int64_t> refused;  // a family's reason, and how often it was given
   Progress progress("suite " + options.suite, static_cast<std::int64_t>(cases.size()));
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    const CheckCase& check = cases[i];
+    CheckCase check = cases[i];
     const HostInputs inputs =
         random_inputs(check.problem, options.problem.seed + i, check.spread, check.guard);
     Problem whole = check.problem;  // whose mask says what its block lists do
@@ -164,7 +165,8 @@ int check_suite_on_device(const Options& options) {
     for (const std::string& family : families) {
       throw_if_interrupted();
       if (!check.thin && family != families.front()) continue;
-      const Support support = launcher.engine().supports(check.problem, {.family = family});
+      check.plan.family = family;
+      const Support support = launcher.engine().supports(check.problem, check.plan);
       if (!support.supported) {
         ++refused[fmt::format("{}: {}", family, support.reason)];
         continue;
@@ -172,7 +174,7 @@ int check_suite_on_device(const Options& options) {
       Row row{describe(check), {}, 0, {}, {}};
       row.plan.family = family;
       try {
-        row = run_case(launcher, check, family, inputs, expected, 1);
+        row = run_case(launcher, check, inputs, expected, 1);
       } catch (const Error& error) {
         row.failures = {error.what()};
       }
@@ -196,7 +198,8 @@ int check_problem(const Options& options) {
   std::optional<std::uint64_t> seed;
   if (options.problem.query.empty()) {
     constexpr std::int64_t kGuard = 16384;  // a whole tile of the largest dimension
-    check = {problem_without_tensors(options.problem), 1, kGuard};
+    check.problem = problem_without_tensors(options.problem);
+    check.guard = kGuard;
     check.problem.lse = true;
     seed = options.problem.seed;
     inputs = random_inputs(check.problem, *seed, 1, kGuard);
@@ -219,10 +222,11 @@ int check_problem(const Options& options) {
     return report.finish(options.expect, seed);
   }
   const Launcher launcher(options.device);
-  const Plan plan = launcher.engine().plan(check.problem, {.family = options.family});
+  check.plan = options.plan;
+  launcher.engine().plan(check.problem, check.plan);  // refuses before the reference is computed
   const Expected expected = expected_results(check.problem, inputs.view(), "reference");
   constexpr int kLaunches = 10;
-  report.add(run_case(launcher, check, options.family, inputs, expected, kLaunches));
+  report.add(run_case(launcher, check, inputs, expected, kLaunches));
   return report.finish(name_of(launcher), seed);
 }
 
@@ -258,7 +262,7 @@ Command add_check(CLI::App& parent) {
       ->excludes("--q")
       ->excludes("--expect");
   add_device_option(*app, options->device);
-  add_family_option(*app, options->family);
+  add_plan_options(*app, options->plan);
   add_json_option(*app, options->json);
   app->add_flag("--verbose", options->verbose, "of a suite, print the cases that pass, too");
   return {app, [options] { return check(*options); }};

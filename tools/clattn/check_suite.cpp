@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "check_neighborhood.hpp"
 #include "check_sparse.hpp"
 #include "fail.hpp"
 #include "problem_input.hpp"
@@ -188,6 +189,7 @@ std::vector<CheckCase> check_suite(const std::string& name) {
     if (name != (reduced ? "reduced" : "full")) continue;
     std::vector<CheckCase> cases = reduced ? reduced_suite() : full_suite();
     std::ranges::move(sparse_cases(reduced), std::back_inserter(cases));
+    std::ranges::move(neighborhood_cases(reduced), std::back_inserter(cases));
     return cases;
   }
   fail("unknown suite '{}'; known are full and reduced", name);
@@ -195,7 +197,9 @@ std::vector<CheckCase> check_suite(const std::string& name) {
 
 std::string describe(const CheckCase& check) {
   const std::string spread = check.spread == 1 ? "" : fmt::format(" x{}", check.spread);
-  return describe(check.problem) + spread;
+  const bool chosen = check.plan.tokens != TokenAccess::automatic;
+  return describe(check.problem) + spread +
+         (chosen ? fmt::format(" {}", to_string(check.plan.tokens)) : "");
 }
 
 }  // namespace clattn::tool

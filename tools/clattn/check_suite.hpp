@@ -7,7 +7,7 @@
 // few kernels.
 #pragma once
 
-#include <clattn/problem.hpp>
+#include <clattn/engine.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -19,6 +19,7 @@ struct CheckCase {
   double spread = 1;       // standard deviation of the inputs
   std::int64_t guard = 0;  // elements around every tensor; where odd, bases are not aligned
   bool thin = false;       // belongs to the thin part
+  PlanOptions plan = {};   // but for the family
 };
 
 // "full" or "reduced"; throws Error (invalid_argument) for another name.

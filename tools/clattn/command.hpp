@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <clattn/engine.hpp>
 #include <functional>
 #include <string>
 
@@ -26,7 +27,7 @@ Command add_bench(CLI::App& parent);
 
 // Options that several subcommands share.
 void add_device_option(CLI::App& app, std::string& selector);
-void add_family_option(CLI::App& app, std::string& family);
+void add_plan_options(CLI::App& app, PlanOptions& options);
 void add_json_option(CLI::App& app, bool& json);
 
 }  // namespace clattn::tool

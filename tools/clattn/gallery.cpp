@@ -7,6 +7,7 @@
 
 #include "block_picture.hpp"
 #include "canvas.hpp"
+#include "neighborhood_picture.hpp"
 
 namespace clattn::tool {
 namespace {
@@ -67,6 +68,19 @@ void draw_example(Canvas& canvas, int x, int y, const Example& example) {
   }
 }
 
+// One tile of a neighborhood.
+struct GridExample {
+  const char* name;
+  Neighborhood neighborhood;
+  GridTile tile;
+};
+
+std::string caption(const GridExample& example) {
+  const TileStatistics all =
+      simulate_tiles(example.neighborhood, example.tile.shape, example.tile.shape);
+  return fmt::format("{}: {:.1f}x of {:.1f}x", example.name, all.tile_bound, all.flop_bound);
+}
+
 }  // namespace
 
 void draw_gallery(const std::string& path) {
@@ -80,6 +94,39 @@ void draw_gallery(const std::string& path) {
                  kExamples[i]);
   }
   draw_legend(canvas, kMargin, kMargin + rows * row_height, kScale);
+  canvas.save_png(path);
+}
+
+// Planes side by side, and the slices of a video below.
+void draw_grid_gallery(const std::string& path) {
+  const GridExample planes[] = {
+      {"stride 1", {{48, 48}, {24, 24}, {}, {}, {}}, {{8, 8}, {2, 3}}},
+      {"stride 8", {{48, 48}, {24, 24}, {8, 8}, {}, {}}, {{8, 8}, {2, 3}}},
+      {"at a border", {{32, 32}, {13, 13}, {}, {}, {}}, {{8, 8}, {0, 3}}},
+      {"dilation 2", {{32, 32}, {9, 9}, {}, {2, 2}, {}}, {{4, 4}, {1, 2}}},
+      {"causal rows", {{32, 32}, {13, 13}, {}, {}, {true, false}}, {{8, 8}, {2, 1}}}};
+  const GridExample video = {
+      "frames of a video, stride 1", {{12, 16, 16}, {6, 7, 7}, {}, {}, {}}, {{2, 4, 4}, {3, 2, 1}}};
+  const WindowMap frames = make_window_map(video.neighborhood, video.tile, kSide);
+  constexpr int kWidth = kMargin + static_cast<int>(std::size(planes)) * (kSide + kMargin);
+  const int frame_column = (kWidth - kMargin) / static_cast<int>(frames.slices);
+  const int frame_side = frame_column - kMargin;
+  const int second_row = kMargin + line_height(kScale) + kSide + kMargin;
+  const int legend = second_row + line_height(kScale) + frame_side + kMargin;
+  Canvas canvas(kWidth, legend + kWindowLegendLines * line_height(kScale) + kMargin, kPaper);
+  int x = kMargin;
+  for (const GridExample& example : planes) {
+    canvas.text(x, kMargin, kScale, caption(example), kInk);
+    draw_picture(canvas, x, kMargin + line_height(kScale), kSide,
+                 make_window_map(example.neighborhood, example.tile, kSide), 0);
+    x += kSide + kMargin;
+  }
+  canvas.text(kMargin, second_row, kScale, caption(video), kInk);
+  for (int i = 0; i < frames.slices; ++i) {
+    draw_picture(canvas, kMargin + i * frame_column, second_row + line_height(kScale), frame_side,
+                 frames, i);
+  }
+  draw_window_legend(canvas, kMargin, legend, kScale);
   canvas.save_png(path);
 }
 

@@ -1,11 +1,13 @@
-// The README's picture of the masks: one example of every pattern, as its JSON says.
+// The README's pictures of the masks: one example of every pattern, as its JSON says, and
+// neighborhoods on their grids.
 #pragma once
 
 #include <string>
 
 namespace clattn::tool {
 
-// Throws Error (invalid_argument) if the file can't be written.
+// Both throw Error (invalid_argument) if the file can't be written.
 void draw_gallery(const std::string& path);
+void draw_grid_gallery(const std::string& path);
 
 }  // namespace clattn::tool

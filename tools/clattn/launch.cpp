@@ -62,9 +62,12 @@ TensorView DeviceTensors::upload(const HostTensor& tensor, Memory& buffer) const
 double DeviceTensors::run(const Plan& plan, const BlockListBuffers& lists) const {
   Tensors tensors = tensors_;
   tensors.blocks = lists;
-  // Where rows are merged the plan's event is that of the merge: a marker gives the start.
+  // Where rows are merged or tokens permuted the plan's event is that of the last of several
+  // launches: a marker gives the start.
+  const PlanReport report = plan.report();
   Event marker;
-  if (plan.report().parts > 0) {
+  if (report.parts > 0 ||
+      (!report.tilings.empty() && report.tilings.front().tokens == TokenAccess::permuted)) {
     cl_event raw = nullptr;
     check_opencl(clEnqueueMarkerWithWaitList(queue_, 0, nullptr, &raw),
                  "clEnqueueMarkerWithWaitList");

@@ -9,8 +9,19 @@ void add_device_option(CLI::App& app, std::string& selector) {
                  "the best device)");
 }
 
-void add_family_option(CLI::App& app, std::string& family) {
-  app.add_option("--family", family, "kernel family (default: the planner's choice)");
+void add_plan_options(CLI::App& app, PlanOptions& options) {
+  app.add_option("--family", options.family, "kernel family (default: the planner's choice)");
+  app.add_option("--tokens", options.tokens,
+                 "how tiles of a neighborhood's grid come about (default: the planner's choice)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, TokenAccess>{{"in_place", TokenAccess::in_place},
+                                             {"gathered", TokenAccess::gathered},
+                                             {"permuted", TokenAccess::permuted}}));
+  app.add_option("--query-tile", options.query_tile,
+                 "tile of queries of a neighborhood's grid, such as 8,8")
+      ->delimiter(',');
+  app.add_option("--key-tile", options.key_tile, "tile of keys, where tokens are permuted")
+      ->delimiter(',');
 }
 
 void add_json_option(CLI::App& app, bool& json) {

@@ -20,14 +20,15 @@ namespace {
 
 struct Options {
   ProblemOptions problem;
-  std::string device, family;
+  std::string device;
+  PlanOptions plan;
   std::string output, lse;
   bool reference = false;
 };
 
 HostResult run_on_device(const Options& options, const Problem& problem, const HostInputs& inputs) {
   const Launcher launcher(options.device);
-  const Plan plan = launcher.engine().plan(problem, {.family = options.family});
+  const Plan plan = launcher.engine().plan(problem, options.plan);
   HostResult result = poisoned_result(problem);
   DeviceTensors tensors(launcher, inputs, result);
   const double seconds = tensors.run(plan);
@@ -85,7 +86,7 @@ Command add_run(CLI::App& parent) {
   app->add_option("--lse", options->lse, "also write LSE, .npy");
   app->add_flag("--reference", options->reference, "compute by the CPU reference instead");
   add_device_option(*app, options->device);
-  add_family_option(*app, options->family);
+  add_plan_options(*app, options->plan);
   return {app, [options] { return run(*options); }};
 }
 

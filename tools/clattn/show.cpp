@@ -1,4 +1,5 @@
-// clattn show: the mask of a problem as a picture, in the terminal or as PNG. Needs no device.
+// clattn show: the mask of a problem as a picture, in the terminal or as PNG: its blocks or, of a
+// neighborhood, its grid. Needs no device.
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "fail.hpp"
 #include "gallery.hpp"
 #include "problem_input.hpp"
+#include "show_grid.hpp"
 
 namespace clattn::tool {
 namespace {
@@ -25,6 +27,7 @@ struct Options {
   BlockSize block;
   Slice slice;
   bool all_heads = false;
+  GridOptions grid;
   std::string png, gallery;
   int width = 800;
 };
@@ -114,7 +117,7 @@ void draw_png(const Options& options, const Problem& problem) {
 
 int show(const Options& options) {
   if (!options.gallery.empty()) {
-    draw_gallery(options.gallery);
+    options.grid.wanted ? draw_grid_gallery(options.gallery) : draw_gallery(options.gallery);
     return kSuccess;
   }
   const Problem problem = problem_of_mask(options.problem);
@@ -126,7 +129,14 @@ int show(const Options& options) {
   if (problem.query_len == 0 || problem.key_len == 0) {
     fail("there is nothing to show of {} queries and {} keys", problem.query_len, problem.key_len);
   }
-  if (options.png.empty()) {
+  if (options.grid.wanted) {
+    const Neighborhood* const neighborhood = problem.mask->neighborhood(options.slice).neighborhood;
+    if (!neighborhood) fail("--grid needs a mask within a neighborhood");
+    GridOptions grid = options.grid;
+    grid.png = options.png;
+    grid.width = options.png.empty() ? static_cast<int>(terminal_width()) : options.width;
+    show_grid(*neighborhood, grid);
+  } else if (options.png.empty()) {
     print_text(options, problem);
   } else {
     draw_png(options, problem);
@@ -142,7 +152,9 @@ Command add_show(CLI::App& parent) {
   app->footer(
       "Blocks of which every pair of query and key is visible are full, those of which some are\n"
       "partial. Example: clattn show --q-len 4096 --kv-len 4096 --png mask.png --problem\n"
-      "'{\"mask\": {\"streaming_llm\": {\"sinks\": 4, \"window\": 1024}}}'");
+      "'{\"mask\": {\"streaming_llm\": {\"sinks\": 4, \"window\": 1024}}}'\n"
+      "With --grid: clattn show --q-len 1024 --kv-len 1024 --grid --tile 8,8 --problem\n"
+      "'{\"mask\": {\"neighborhood\": {\"grid\": [32, 32], \"window\": [13, 13]}}}'");
   const auto options = std::make_shared<Options>();
   add_problem_option(*app, options->problem);
   add_size_options(*app, options->problem);
@@ -158,12 +170,23 @@ Command add_show(CLI::App& parent) {
   app->add_option("--k-block", options->block.keys, "keys of a block")->check(positive);
   auto* head = app->add_option("--head", options->slice.head, "head (default: 0)");
   app->add_option("--batch-index", options->slice.batch, "batch (default: 0)");
-  app->add_flag("--all-heads", options->all_heads, "every head")->excludes(head);
+  auto* all = app->add_flag("--all-heads", options->all_heads, "every head")->excludes(head);
+  auto* grid = app->add_flag("--grid", options->grid.wanted,
+                             "a neighborhood's grid: what one tile of queries sees of it")
+                   ->excludes(all);
+  app->add_option("--tile", options->grid.tile, "that tile, such as 8,8 (default: of 64 tokens)")
+      ->delimiter(',')
+      ->needs(grid);
+  app->add_option("--at", options->grid.index,
+                  "its index in tiles, such as 3,4 (default: the middle one)")
+      ->delimiter(',')
+      ->needs(grid);
   app->add_option("--png", options->png, "draw into this file instead of the terminal");
   app->add_option("--width", options->width, "pixels of the picture's width")
       ->capture_default_str()
       ->check(CLI::Range(64, kMostPixels));
-  app->add_option("--gallery", options->gallery, "draw examples of every pattern into this file");
+  app->add_option("--gallery", options->gallery,
+                  "draw examples of every pattern into this file, or of neighborhoods with --grid");
   return {app, [options] { return show(*options); }};
 }
 

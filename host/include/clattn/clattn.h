@@ -1,7 +1,7 @@
 // The C API of clattn: attention on any OpenCL device, inside an application that has its own
 // context, queues and events. It does what the C++ headers do (engine.hpp, problem.hpp, mask.hpp,
-// score.hpp, expression.hpp, blocks.hpp, block_builder.hpp, reference.hpp, device.hpp), whose
-// comments hold here too. Compiles as C99 and as C++.
+// score.hpp, expression.hpp, blocks.hpp, block_builder.hpp, neighborhood.hpp, permutation.hpp,
+// reference.hpp, device.hpp), whose comments hold here too. Compiles as C99 and as C++.
 //
 // Rules that hold for every function, so that the comments below state only what differs:
 // - Status. A function that can fail returns a clattn_status; results come through pointers, which
@@ -10,8 +10,9 @@
 // - Errors. A pointer that is null where the comment does not allow it, a value that is not of the
 //   enum, and a wrong struct_size are CLATTN_STATUS_INVALID_ARGUMENT; every function may return
 //   CLATTN_STATUS_OUT_OF_MEMORY. 'Errors' names what else a function returns.
-// - Ownership. Engines, plans, masks, scores and block builders are counted references: _create
-//   gives the caller one, _retain adds one, _release gives one back, and the last one destroys.
+// - Ownership. Engines, plans, masks, scores, token permutations and block builders are counted
+//   references: _create gives the caller one, _retain adds one, _release gives one back, and the
+//   last one destroys.
 //   What is made of others keeps what it needs of them, so that they may be released in any order;
 //   arrays and texts that are passed in are copied. Every `char**` receives a NUL-terminated text
 //   that the caller frees with clattn_string_free. What the library puts into a struct with a
@@ -249,6 +250,23 @@ typedef struct clattn_block_shape {
   int64_t capacity;     // entries a row of the indices; 0: as many as there are key blocks
 } clattn_block_shape;
 
+// Tokens on a grid, numbered row-major, each of which sees the window of tokens around it. Per
+// dimension, with the length L, window W, stride s and dilation d, and whole-number division: i
+// sees j only if i % d == j % d. The tokens with i % d == g form a group of coordinates x = i / d
+// and length ceil((L - g) / d), in which, with that length as L, x sees the keys
+//   [start, start + W) with start = clamp(min(x / s * s + s / 2, L - 1) - W / 2, 0, L - W); causal:
+//   [start, x + 1) with start = max(min(x / s * s + s - 1, L - 1) - (W - 1), 0).
+// A query sees what is seen in every dimension. This struct does not grow.
+typedef struct clattn_neighborhood {
+  int64_t rank;         // dimensions, 1 to 3: the first of each array
+  int64_t grid[3];      // tokens
+  int64_t window[3];    // 2 and up; window * dilation within the grid
+  int64_t stride[3];    // 1 to the window; 0: 1
+  int64_t dilation[3];  // 1 and up; 0: 1
+  int32_t causal[3];    // truths
+  int64_t extra_keys;   // behind the keys of the grid; every query sees them
+} clattn_neighborhood;
+
 // Errors of all constructors: invalid argument, with the value and the limit, for numbers that make
 // no sense. What fits only some lengths, batches or heads is refused by clattn_mask_validate and
 // where a problem is validated.
@@ -277,6 +295,9 @@ CLATTN_API clattn_status clattn_mask_create_global(const int64_t* tokens, size_t
 CLATTN_API clattn_status clattn_mask_create_random_blocks(int64_t query_block, int64_t key_block,
                                                           int64_t count, uint32_t seed,
                                                           clattn_mask** mask);
+// For as many queries as the grid has tokens, and as many keys and the extra ones.
+CLATTN_API clattn_status clattn_mask_create_neighborhood(const clattn_neighborhood* neighborhood,
+                                                         clattn_mask** mask);
 // `count` documents packed one behind another: a query sees keys of its own document only, as
 // `inside` says, which is laid over the document's own lengths; null: all of them. Null key_lengths
 // are the query_lengths.
@@ -473,6 +494,15 @@ CLATTN_API clattn_status clattn_score_create_bias(const clattn_buffer* buffer, c
 // 1910.10683). The table is [heads or 1, 2 * reach + 1], finite, `count` entries.
 CLATTN_API clattn_status clattn_score_create_relative_position(const float* table, size_t count,
                                                                int64_t reach, clattn_score** score);
+// The same on a grid of `rank` dimensions, 1 to 3 (neighborhood attention, arXiv 2204.07143): score
+// + table[h, d0, d1, ...], where d of each dimension is clamp(coordinate of j - coordinate of i,
+// -reach, reach) + reach. Token t of queries and keys alike is that of the grid, row-major; a pair
+// with a token beyond the grid gets no bias, and fewer of them than the grid has are refused by
+// clattn_score_validate. The table is [heads or 1, 2 * reach + 1, ...], finite, `count` entries.
+CLATTN_API clattn_status clattn_score_create_grid_position(const float* table, size_t count,
+                                                           const int64_t* grid,
+                                                           const int64_t* reach, size_t rank,
+                                                           clattn_score** score);
 // A modifier of the application's own: an OpenCL C expression of the float score and the ints
 // batch, head, query, key, query_len and key_len. `apply` and `user` are as `allows` and `user` of
 // clattn_mask_create_expression.
@@ -544,6 +574,22 @@ typedef struct clattn_strides {
   int64_t token;
 } clattn_strides;
 
+// An order of the tokens of a grid, which are numbered row-major, in which its tiles are
+// contiguous: dilation groups (the tokens of one remainder by the dilation in each dimension) one
+// behind another, each row-major over its tiles, each tile row-major over its tokens. Tiles at the
+// far ends are cut. This struct does not grow.
+typedef struct clattn_token_order {
+  int64_t rank;         // dimensions, 1 to 3: the first of each array
+  int64_t grid[3];      // tokens
+  int64_t tile[3];      // tokens of a group, 1 or more
+  int64_t dilation[3];  // 1 to the grid's; 0: 1
+} clattn_token_order;
+
+// The token at each position, into `tokens`, which has room for `count`. Errors: invalid argument,
+// with the value and the limit, for what is no order, or too little room.
+CLATTN_API clattn_status clattn_token_order_get_tokens(clattn_token_order order, int32_t* tokens,
+                                                       size_t count);
+
 typedef struct clattn_problem {
   size_t struct_size;
   int64_t batch;      // 0 and up; default 1
@@ -565,6 +611,11 @@ typedef struct clattn_problem {
   // between launches. Blocks that they don't list are hidden, `mask` decides in partial blocks.
   int32_t has_blocks;
   clattn_block_shape blocks;
+  // Truth: query, key, value, output and LSE lie in this order of a grid's tokens; those behind the
+  // grid's stand in place. Masks, modifiers and their tables still count tokens row-major over the
+  // grid. For masks that lie within a neighborhood of the same grid and dilation.
+  int32_t has_token_order;
+  clattn_token_order token_order;
   clattn_score* const* scores;  // score_count of them, in the order in which they apply, or null;
   size_t score_count;           // the struct holds no references of its own
   const float* sink_logits;     // [heads], finite, or null: none
@@ -687,11 +738,25 @@ CLATTN_API clattn_status clattn_engine_write_trace(const clattn_engine* engine, 
 
 typedef struct clattn_plan clattn_plan;
 
-// Overrides of the planner's choice.
+// How the kernels of a neighborhood come to tiles that are boxes of the grid.
+typedef enum clattn_token_access {
+  CLATTN_TOKEN_ACCESS_AUTOMATIC = 0,  // the planner chooses
+  CLATTN_TOKEN_ACCESS_IN_PLACE = 1,   // not at all: tiles are consecutive tokens
+  CLATTN_TOKEN_ACCESS_GATHERED = 2,   // loads and stores go to the tokens of a box
+  CLATTN_TOKEN_ACCESS_PERMUTED = 3    // tensors are copied into tile order, and the result back
+} clattn_token_access;
+
+// Overrides of the planner's choice. Those of tokens and tiles are for masks whose visible pairs
+// lie within a neighborhood; other problems refuse them, and so do problems whose tensors lie in an
+// order of their own.
 typedef struct clattn_plan_options {
   size_t struct_size;
   const char*
       family;  // a kernel family, as of clattn_family_get_name; null or "": the planner chooses
+  const int64_t* query_tile;  // of a grid of tile_rank dimensions; null: the planner chooses
+  const int64_t* key_tile;    // the same, where tokens are permuted
+  size_t tile_rank;           // of those tiles that are not null
+  int32_t tokens;             // a clattn_token_access
 } clattn_plan_options;
 
 CLATTN_API clattn_status clattn_plan_options_init(clattn_plan_options* options, size_t struct_size);
@@ -775,7 +840,20 @@ CLATTN_API clattn_status clattn_plan_enqueue(const clattn_plan* plan, cl_command
 // clattn_problem_release_parts.
 CLATTN_API clattn_status clattn_plan_get_problem(const clattn_plan* plan, clattn_problem* problem);
 
-// What was planned, in numbers. The texts belong to the plan and live as long as it.
+// One way to tile a neighborhood, and what the planner expects of it. This struct does not grow.
+typedef struct clattn_tiling {
+  const int64_t* query_tile;  // of the grid; query_tile_rank of them: 0 in place
+  size_t query_tile_rank;
+  const int64_t* key_tile;  // key_tile_rank of them: 0 unless keys come in tiles (permuted)
+  size_t key_tile_rank;
+  double bound;              // all pairs to those that are computed
+  double masked_share;       // of the computed pairs, those that the mask is asked about
+  double permutation_bytes;  // read and written beside the attention
+  double cost_flops;         // the time of so many FLOPs at the family's best dense speed
+  int32_t tokens;            // a clattn_token_access
+} clattn_tiling;
+
+// What was planned, in numbers. Texts and arrays belong to the plan and live as long as it.
 typedef struct clattn_plan_report {
   size_t struct_size;
   const char* family;
@@ -801,6 +879,11 @@ typedef struct clattn_plan_report {
   int64_t work_group_size;      // work-items
   int64_t local_memory_bytes;   // of one work-group
   int64_t device_memory_bytes;  // that the plan holds beside the tensors
+  // For masks within a neighborhood: the ways that were weighed, the chosen one first, then by
+  // cost; and the share of the multiply-add rate that the family's best dense speed is.
+  const clattn_tiling* tilings;
+  size_t tiling_count;
+  double dense_efficiency;
 } clattn_plan_report;
 
 // Set report->struct_size before.
@@ -819,6 +902,39 @@ CLATTN_API clattn_status clattn_family_get_name(size_t index, char** name);
 // device->id may be null. Errors: invalid argument for a family that does not exist.
 CLATTN_API clattn_status clattn_family_get_rejection(const char* family,
                                                      const clattn_device* device, char** reason);
+
+// ---- Token permutations -------------------------------------------------------------------------
+// Takes tensors from the order of their tokens to an order of tiles and back, on the device: once
+// at the entrance of a network and once at its exit, if all that lies between works in tile order
+// (clattn_problem.token_order). Tokens behind those of the grid stay in place.
+
+typedef struct clattn_token_permutation clattn_token_permutation;
+
+typedef enum clattn_permutation_direction {
+  CLATTN_PERMUTATION_DIRECTION_INTO_ORDER = 0,   // target[position] = source[token at position]
+  CLATTN_PERMUTATION_DIRECTION_OUT_OF_ORDER = 1  // target[token at position] = source[position]
+} clattn_permutation_direction;
+
+// One tensor's permutation; compiles and allocates. `direction` is a clattn_permutation_direction,
+// `data_type` a clattn_data_type; LSE is a tensor of f32 with dim 1. Both shapes are of the same
+// sizes, their `elements` and `span` are not read; lengths are at least the order's tokens; only
+// the source may broadcast. Errors: invalid argument with the value and the limit; build failure,
+// device failure.
+CLATTN_API clattn_status clattn_token_permutation_create(const clattn_engine* engine,
+                                                         clattn_token_order order,
+                                                         int32_t direction, int32_t data_type,
+                                                         const clattn_tensor_shape* source,
+                                                         const clattn_tensor_shape* target,
+                                                         clattn_token_permutation** permutation);
+CLATTN_API clattn_status clattn_token_permutation_retain(clattn_token_permutation* permutation);
+CLATTN_API void clattn_token_permutation_release(
+    clattn_token_permutation* permutation);  // null is ignored
+
+// Launches on `queue`. `num_wait`, `wait_list`, `event` and the errors are as of
+// clattn_plan_enqueue. Source and target must not overlap.
+CLATTN_API clattn_status clattn_token_permutation_enqueue(
+    const clattn_token_permutation* permutation, cl_command_queue queue, clattn_tensor source,
+    clattn_tensor target, cl_uint num_wait, const cl_event* wait_list, cl_event* event);
 
 // ---- Block builders -----------------------------------------------------------------------------
 // Block lists made on the device, for a problem with blocks: a builder owns the lists of one
@@ -928,7 +1044,8 @@ typedef struct clattn_reference {
   void* progress_user;
   const int64_t*
       queries;         // those to compute, in that order, query_count of them: results then have
-  size_t query_count;  // as many rows as that instead of query_len; null and 0: all
+  size_t query_count;  // as many rows as that instead of query_len; null and 0: all. With a token
+                       // order these are positions.
 } clattn_reference;
 
 CLATTN_API clattn_status clattn_reference_init(clattn_reference* reference, size_t struct_size);

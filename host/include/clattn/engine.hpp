@@ -67,14 +67,42 @@ struct Tensors {
   std::vector<NamedMemory> buffers = {};
 };
 
-// Overrides of the planner's choice.
+// How the kernels of a neighborhood come to tiles that are boxes of the grid.
+enum class TokenAccess {
+  automatic,  // the planner chooses
+  in_place,   // not at all: tiles are consecutive tokens, as for every other mask
+  gathered,   // loads and stores go to the tokens of a box
+  permuted,   // tensors are copied into tile order, and the result back
+};
+
+// "automatic", "in_place", "gathered" or "permuted".
+CLATTN_API const char* to_string(TokenAccess access);
+
+// Overrides of the planner's choice. Those of tokens and tiles are for masks that lie within a
+// neighborhood (MaskNode::neighborhood); other problems refuse them, and so do problems whose
+// tensors lie in an order of their own.
 struct PlanOptions {
-  std::string family;  // "cpu", "portable"; empty: the planner chooses
+  std::string family = {};  // "cpu", "portable"; empty: the planner chooses
+  TokenAccess tokens = TokenAccess::automatic;
+  std::vector<std::int64_t> query_tile = {};  // of a grid; empty: the planner chooses
+  std::vector<std::int64_t> key_tile = {};    // the same, where tokens are permuted
 };
 
 struct Support {
   bool supported = false;
   std::string reason;  // why not
+};
+
+// One way to tile a neighborhood, and what the planner expects of it.
+struct Tiling {
+  TokenAccess tokens = TokenAccess::in_place;
+  std::vector<std::int64_t> query_tile;  // of the grid; empty: in_place
+  std::vector<std::int64_t> key_tile;    // empty unless keys come in tiles (permuted)
+  double bound = 0;                      // all pairs to those that are computed
+  double masked_share = 0;       // of the computed pairs, those that the mask is asked about
+  double permutation_bytes = 0;  // read and written beside the attention
+  // The time of so many FLOPs at the family's best dense speed: what the planner compares.
+  double cost_flops = 0;
 };
 
 // What was planned, in numbers.
@@ -103,6 +131,10 @@ struct PlanReport {
   std::int64_t work_group_size = 0;
   std::int64_t local_memory_bytes = 0;   // of one work-group
   std::int64_t device_memory_bytes = 0;  // that the plan holds beside the tensors
+  // For masks within a neighborhood: the ways that were weighed, the chosen one first, then by
+  // cost; and the share of the multiply-add rate that the family's best dense speed is.
+  std::vector<Tiling> tilings;
+  double dense_efficiency = 0;
 };
 
 class CLATTN_API Plan {
@@ -158,6 +190,7 @@ class CLATTN_API Engine {
 
  private:
   friend class BlockBuilder;
+  friend class TokenPermutation;
   friend struct EngineAccess;  // of the tests: engines whose device has made-up facts
   std::shared_ptr<State> state_;
 };

@@ -56,6 +56,14 @@ struct Variation {
 
 enum class Coverage { none, some, all };
 
+struct Neighborhood;  // neighborhood.hpp
+
+// The neighborhood that a mask lies within.
+struct NeighborhoodHint {
+  const Neighborhood* neighborhood = nullptr;  // checked, lives as long as the mask; null: none
+  bool exact = false;                          // the mask is nothing else
+};
+
 // Key j is visible to query i iff first <= j - i <= last.
 struct Band {
   std::int64_t first = 0;
@@ -88,6 +96,10 @@ class CLATTN_API MaskNode {
   // A range outside which no query of `queries` sees any key; it lies inside [0, key_len). Cheap:
   // its cost does not grow with the lengths.
   virtual Range reach(const Slice& slice, const Range& queries, const Extent& extent) const = 0;
+
+  // A neighborhood outside which no pair of the slice is visible: rows of tiles then are boxes of
+  // its grid. A hint only.
+  virtual NeighborhoodHint neighborhood(const Slice&) const { return {}; }
 
   virtual Variation variation() const { return {}; }
 

@@ -13,6 +13,7 @@
 
 #include <clattn/blocks.hpp>
 #include <clattn/mask.hpp>
+#include <clattn/neighborhood.hpp>
 #include <clattn/score.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -62,6 +63,11 @@ struct CLATTN_API Problem {
   // Block lists of this shape come with each launch (Tensors::blocks) and may change between
   // launches: blocks that they don't list are hidden, `mask` decides in their partial blocks.
   std::optional<BlockShape> blocks;
+  // Query, key, value, output and LSE lie in this order of a grid's tokens; those behind the grid's
+  // stand in place. Masks, modifiers and their tables still count tokens row-major over the grid.
+  // For masks that lie within a neighborhood (MaskNode::neighborhood) of the same grid and
+  // dilation.
+  std::optional<TokenOrder> token_order;
   std::vector<Score> scores;       // in the order in which they apply
   std::vector<float> sink_logits;  // [heads], finite; empty: none
   bool lse = false;                // also write LSE: f32 [batch, heads, query_len], natural log

@@ -40,9 +40,9 @@ enum class ReferencePrecision {
 using ReferenceProgress = std::function<bool(std::int64_t done, std::int64_t total)>;
 
 // Computes the given queries, in that order, or all where there are none: results then have as many
-// rows as `queries` instead of query_len. Throws Error (invalid_argument) for an invalid problem, a
-// span too short for its strides, a query out of range, block lists or buffers that come at launch.
-// Reentrant; uses all cores.
+// rows as `queries` instead of query_len. With a token order, queries are positions, as rows are.
+// Throws Error (invalid_argument) for an invalid problem, a span too short for its strides, a query
+// out of range, block lists or buffers that come at launch. Reentrant; uses all cores.
 CLATTN_API ReferenceResult reference_attention(
     const Problem& problem, const HostTensors& tensors,
     ReferencePrecision precision = ReferencePrecision::exact,

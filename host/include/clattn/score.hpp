@@ -59,6 +59,15 @@ CLATTN_API Score bias_score(std::shared_ptr<const Buffer> buffer, const BiasShap
 // 1910.10683; Shaw et al., arXiv 1803.02155). The table is [heads or 1, 2 * reach + 1], finite.
 CLATTN_API Score relative_position_score(std::vector<float> table, std::int64_t reach);
 
+// The same on a grid of one to three dimensions (neighborhood attention, arXiv 2204.07143; Swin
+// Transformer, arXiv 2103.14030): score + table[h, d0, d1, ...], where d of each dimension is
+// clamp(coordinate of j - coordinate of i, -reach, reach) + reach. Token t of queries and keys
+// alike is that of the grid, row-major; a pair with a token beyond the grid gets no bias. The table
+// is [heads or 1, 2 * reach + 1, ...], finite. A problem with fewer queries or keys than the grid
+// has tokens is refused when it is validated.
+CLATTN_API Score grid_position_score(std::vector<float> table, std::vector<std::int64_t> grid,
+                                     std::vector<std::int64_t> reach);
+
 // A user's modifier: an expression of the float score and the ints batch, head, query, key,
 // query_len and key_len. As for expression_mask, `apply` is needed only where the expression is
 // beyond what the host evaluates itself, and the result shall be held against the reference; given,
