@@ -108,27 +108,18 @@ CpuConfig fit_rows(const Problem& problem, const CpuConfig& largest) {
   return best;
 }
 
-// Boxes of a grid, in the configuration that takes the least time.
-std::optional<CpuConfig> fit_boxes(const Problem& problem, const GridProblem& grid,
-                                   const PlanOptions& options, const CpuConfig& largest,
-                                   std::vector<Tiling>& tilings) {
-  TilingWeigher weigher(problem, grid, options);
-  std::optional<CpuConfig> best;
-  for (const CpuConfig& config : smaller_configs(largest)) {
-    TileSpeed speed;
+std::vector<TileSpeed> tile_speeds(const std::vector<CpuConfig>& configs) {
+  std::vector<TileSpeed> speeds;
+  for (const CpuConfig& config : configs) {
+    TileSpeed& speed = speeds.emplace_back();
     speed.tile = config.tile();
     speed.speed = speed_of(config);
     speed.key_step = config.key_block;
     speed.key_queries = kPackingLanes;
     speed.mask_flops = 40;
     speed.flops_per_byte = 30;
-    std::vector<Tiling> weighed = weigher.weigh(speed);
-    if (weighed.empty()) continue;
-    if (best && weighed.front().cost_flops >= tilings.front().cost_flops) continue;
-    best = config;
-    tilings = std::move(weighed);
   }
-  return best;
+  return speeds;
 }
 
 class CpuFamily final : public Family {
@@ -146,12 +137,13 @@ class CpuFamily final : public Family {
     KernelChoice choice;
     CpuConfig config = choose_dense_config(problem, facts);
     if (grid) {
-      const auto fitting = fit_boxes(problem, *grid, options, config, choice.tilings);
+      const std::vector<CpuConfig> configs = smaller_configs(config);
+      const auto fitting = fit_boxes(problem, *grid, options, tile_speeds(configs), choice.tilings);
       if (!fitting) {
         reason = tile_too_large(options, config.query_tile());
         return std::nullopt;
       }
-      config = *fitting;
+      config = configs[*fitting];
     } else if (has_seams(problem)) {
       config = fit_rows(problem, config);
     }

@@ -47,6 +47,22 @@ TileCost tile_cost(const Problem& problem, const Tile& tile) {
   return cost;
 }
 
+std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,
+                                     const PlanOptions& options,
+                                     const std::vector<TileSpeed>& tiles,
+                                     std::vector<Tiling>& tilings) {
+  TilingWeigher weigher(problem, grid, options);
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < tiles.size(); ++i) {
+    std::vector<Tiling> weighed = weigher.weigh(tiles[i]);
+    if (weighed.empty()) continue;
+    if (best && weighed.front().cost_flops >= tilings.front().cost_flops) continue;
+    best = i;
+    tilings = std::move(weighed);
+  }
+  return best;
+}
+
 namespace {
 
 void check_tile(const char* name, const std::vector<std::int64_t>& tile, const GridProblem& grid) {

@@ -69,6 +69,13 @@ struct TileCost {
 };
 TileCost tile_cost(const Problem& problem, const Tile& tile);
 
+// Which of a family's tiles takes the least time where tiles are boxes of a grid, an index; the
+// tilings of that tile are left in `tilings`. Nothing where what was asked for fits none.
+std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,
+                                     const PlanOptions& options,
+                                     const std::vector<TileSpeed>& tiles,
+                                     std::vector<Tiling>& tilings);
+
 // The planner's decision: pure.
 struct Decision {
   const Family* family = nullptr;  // null: nothing fits, see `rejected`

@@ -75,27 +75,17 @@ double speed_of(const PortableConfig& config) {
   return config.query_tile >= 128 ? 1.0 : 0.91 * std::pow(0.67, halvings);
 }
 
-// Boxes of a grid, in the configuration that takes the least time.
-const PortableConfig* fit_boxes(const Problem& problem, const GridProblem& grid,
-                                const PlanOptions& options,
-                                const std::vector<PortableConfig>& configs,
-                                std::vector<Tiling>& tilings) {
-  TilingWeigher weigher(problem, grid, options);
-  const PortableConfig* best = nullptr;
+std::vector<TileSpeed> tile_speeds(const std::vector<PortableConfig>& configs) {
+  std::vector<TileSpeed> speeds;
   for (const PortableConfig& config : configs) {
-    TileSpeed speed;
+    TileSpeed& speed = speeds.emplace_back();
     speed.tile = config.tile();
     speed.speed = speed_of(config);
     speed.key_step = config.key_tile;
     speed.mask_flops = 40;
     speed.flops_per_byte = 10;
-    std::vector<Tiling> weighed = weigher.weigh(speed);
-    if (weighed.empty()) continue;
-    if (best && weighed.front().cost_flops >= tilings.front().cost_flops) continue;
-    best = &config;
-    tilings = std::move(weighed);
   }
-  return best;
+  return speeds;
 }
 
 // Blocks and documents are best met by rows of their size.
@@ -140,11 +130,12 @@ class PortableFamily final : public Family {
     KernelChoice choice;
     const PortableConfig* config = &configs.front();
     if (grid) {
-      config = fit_boxes(problem, *grid, options, configs, choice.tilings);
-      if (!config) {
+      const auto fitting = fit_boxes(problem, *grid, options, tile_speeds(configs), choice.tilings);
+      if (!fitting) {
         reason = tile_too_large(options, configs.front().query_tile);
         return std::nullopt;
       }
+      config = &configs[*fitting];
     } else if (has_seams(problem)) {
       config = &fit_rows(problem, configs);
     }

@@ -56,6 +56,15 @@ void Canvas::text(int x, int y, int scale, const std::string& line, Color color)
   }
 }
 
+int Canvas::text_lines(int x, int y, int scale, const std::vector<std::string>& lines,
+                       Color color) {
+  for (const std::string& line : lines) {
+    text(x, y, scale, line, color);
+    y += line_height(scale);
+  }
+  return y;
+}
+
 void Canvas::save_png(const std::string& path) const {
   OutputFile file(path);
   png_image image{};

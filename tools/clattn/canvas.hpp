@@ -22,6 +22,8 @@ class Canvas {
   void fill(int x, int y, int width, int height, Color color);
   // One line, `scale` times the font's own size; what is not ASCII becomes '?'.
   void text(int x, int y, int scale, const std::string& line, Color color);
+  // Several, one below another; returns where the next one would stand.
+  int text_lines(int x, int y, int scale, const std::vector<std::string>& lines, Color color);
   // Throws Error (invalid_argument) if the file can't be written.
   void save_png(const std::string& path) const;
 

@@ -106,11 +106,7 @@ void draw_png(const Options& options, const Problem& problem) {
                   kInk);
     }
   }
-  int y = kMargin + rows * row_height;
-  for (const std::string& line : lines) {
-    canvas.text(kMargin, y, kScale, line, kInk);
-    y += line_height(kScale);
-  }
+  const int y = canvas.text_lines(kMargin, kMargin + rows * row_height, kScale, lines, kInk);
   draw_legend(canvas, kMargin, y, kScale);
   canvas.save_png(options.png);
 }

@@ -58,11 +58,7 @@ void draw_png(const Neighborhood& neighborhood, const GridTile& tile, const Grid
     }
     draw_picture(canvas, x, y + label_height, side, map, slice);
   }
-  int y = kMargin + rows * row_height;
-  for (const std::string& line : lines) {
-    canvas.text(kMargin, y, kScale, line, kInk);
-    y += line_height(kScale);
-  }
+  const int y = canvas.text_lines(kMargin, kMargin + rows * row_height, kScale, lines, kInk);
   draw_window_legend(canvas, kMargin, y, kScale);
   canvas.save_png(options.png);
 }
