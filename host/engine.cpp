@@ -5,6 +5,7 @@
 
 #include "host/invalid.hpp"
 #include "host/planning/plan_state.hpp"
+#include "host/planning/probe.hpp"
 #include "runtime/rates.hpp"
 #include "runtime/status.hpp"
 
@@ -35,16 +36,23 @@ Context make_context(const Device& device) {
   return context;
 }
 
+// The device, its facts completed by what only running programs on it tells.
+Device probed(const Context& context, Device device, ProgramStore& programs,
+              const LogCallback& log) {
+  device.facts.instruction_sets = probe_instruction_sets(context, device, programs, log);
+  return device;
+}
+
 }  // namespace
 
 Engine::State::State(Context context_, Device device_, const EngineOptions& options)
     : context(std::move(context_)),
-      device(std::move(device_)),
       log(options.log),
-      programs(context, device,
+      programs(context, device_,
                options.cache_dir ? std::filesystem::path(*options.cache_dir)
                                  : DiskCache::default_folder(),
                options.log),
+      device(probed(context, std::move(device_), programs, log)),
       trace(options.trace ? std::make_unique<Trace>(options.log) : nullptr) {}
 
 Engine::Engine(const EngineOptions& options) {

@@ -22,13 +22,6 @@ std::string build_log(cl_program program, cl_device_id device) {
   return log;
 }
 
-std::string options_of(const ProgramRequest& request) {
-  // Expressions of users may say 0.5 for 0.5f. PoCL prints how many warnings there were: none.
-  std::string options = "-cl-std=CL1.2 -cl-single-precision-constant -w";
-  for (const auto& [name, value] : request.defines) options += fmt::format(" -D{}={}", name, value);
-  return options;
-}
-
 // Where each file begins in the source, for compilers that don't heed #line (NVIDIA's).
 std::string lines_of(const ProgramRequest& request) {
   std::string text;
@@ -40,6 +33,19 @@ std::string lines_of(const ProgramRequest& request) {
   return text;
 }
 
+std::string patched_text(const ProgramRequest& request, const DeviceFacts& facts,
+                         const std::string& binary) {
+  try {
+    return patched(binary, *request.patch);
+  } catch (const Error& error) {
+    throw Error(error.category(),
+                fmt::format("patching {} failed on device {}, driver {}: {}", request.label,
+                            facts.name, facts.driver_version, error.what()));
+  }
+}
+
+}  // namespace
+
 // #line makes the compiler name the file that a message is about.
 std::string source_of(const ProgramRequest& request) {
   std::string source;
@@ -49,7 +55,12 @@ std::string source_of(const ProgramRequest& request) {
   return source;
 }
 
-}  // namespace
+std::string options_of(const ProgramRequest& request) {
+  // Expressions of users may say 0.5 for 0.5f. PoCL prints how many warnings there were: none.
+  std::string options = "-cl-std=CL1.2 -cl-single-precision-constant -w";
+  for (const auto& [name, value] : request.defines) options += fmt::format(" -D{}={}", name, value);
+  return options;
+}
 
 SourceFile kernel_file(std::string_view name) {
   if (const char* folder = std::getenv("CLATTN_KERNEL_PATH"); folder && *folder) {
@@ -77,11 +88,21 @@ Program ProgramStore::get(const ProgramRequest& request) {
   const std::string source = source_of(request);
   const std::string options = options_of(request);
   const DeviceFacts& facts = device_.facts;
-  std::string identity;
-  for (const std::string& part : {source, options, facts.platform, facts.platform_version,
-                                  facts.name, facts.device_version, facts.driver_version}) {
-    identity += fmt::format("{}:{}", part.size(), part);
+  std::vector<std::string> parts = {source,
+                                    options,
+                                    facts.platform,
+                                    facts.platform_version,
+                                    facts.name,
+                                    facts.device_version,
+                                    facts.driver_version};
+  if (request.patch) {
+    parts.push_back(request.patch->marker);
+    for (const auto& [from, to] : request.patch->replacements) {
+      parts.insert(parts.end(), {from, to});
+    }
   }
+  std::string identity;
+  for (const std::string& part : parts) identity += fmt::format("{}:{}", part.size(), part);
   const CacheKey key = cache_key(identity);
   {
     const std::lock_guard lock(mutex_);
@@ -89,14 +110,25 @@ Program ProgramStore::get(const ProgramRequest& request) {
   }
   // Built outside the lock: two threads may build the same program, and the first one in is kept.
   Program program;
-  if (const auto binary = disk_.load(key)) program = build_from_binary(*binary);
+  if (const auto binary = disk_.load(key)) {
+    cl_int status = CL_SUCCESS;
+    program = build_from_binary(*binary, status);
+    if (status != CL_SUCCESS) program = {};  // then from source
+  }
   if (!program) {
     program = build_from_source(request, source, options);
+    std::string binary;
     try {
-      if (disk_.enabled()) disk_.store(key, binary_of(program.get()));
+      if (disk_.enabled() || request.patch) binary = binary_of(program.get());
     } catch (const Error&) {
-      // A driver that gives no binary costs later processes a build, but this one nothing.
+      // A driver that gives no binary costs later processes a build, but this one nothing, unless
+      // there is something to patch: then the empty text is refused.
     }
+    if (request.patch) {
+      binary = patched_text(request, facts, binary);
+      program = build_patched(request, binary);
+    }
+    if (disk_.enabled() && !binary.empty()) disk_.store(key, binary);
   }
   const std::lock_guard lock(mutex_);
   return programs_.emplace(key, std::move(program)).first->second;
@@ -126,16 +158,29 @@ Program ProgramStore::build_from_source(const ProgramRequest& request, const std
   return program;
 }
 
-// A null handle where the binary is refused: the source is built then.
-Program ProgramStore::build_from_binary(const std::string& binary) const {
+Program ProgramStore::build_patched(const ProgramRequest& request,
+                                    const std::string& binary) const {
+  cl_int status = CL_SUCCESS;
+  Program program = build_from_binary(binary, status);
+  if (status != CL_SUCCESS) {
+    throw Error(ErrorCategory::build_failure,
+                fmt::format("building {}, patched, failed with {} on device {}, driver {}\n{}",
+                            request.label, status_name(status), device_.facts.name,
+                            device_.facts.driver_version, build_log(program.get(), device_.id)));
+  }
+  return program;
+}
+
+// `status` is that of the first step that failed, and the program then has a log at most.
+Program ProgramStore::build_from_binary(const std::string& binary, cl_int& status) const {
   const auto* bytes = reinterpret_cast<const unsigned char*>(binary.data());
   const std::size_t size = binary.size();
-  cl_int status = CL_SUCCESS;
   auto program = Program::adopt(
       clCreateProgramWithBinary(context_.get(), 1, &device_.id, &size, &bytes, nullptr, &status));
-  if (status != CL_SUCCESS) return {};
-  status = clBuildProgram(program.get(), 1, &device_.id, "", nullptr, nullptr);
-  return status == CL_SUCCESS ? program : Program();
+  if (status == CL_SUCCESS) {
+    status = clBuildProgram(program.get(), 1, &device_.id, "", nullptr, nullptr);
+  }
+  return program;
 }
 
 // Empty where the device gives none. A context of several devices lists one binary for each.

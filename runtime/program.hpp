@@ -1,6 +1,8 @@
 // Builds OpenCL programs from the kernel files and keeps them: in memory for the life of the store,
 // and on disk for later processes. A program's identity is everything that can change its binary:
-// source, options, device name, driver, device version and platform version.
+// source, options, patch, device name, driver, device version and platform version. A program with
+// a patch is built twice, from source and from the patched text of the first build; the cache on
+// disk holds the patched text, so that later processes build once.
 #pragma once
 
 #include <clattn/device.hpp>
@@ -8,11 +10,13 @@
 #include <clattn/log.hpp>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/cache.hpp"
+#include "runtime/patch.hpp"
 
 namespace clattn {
 
@@ -30,20 +34,26 @@ struct ProgramRequest {
   std::string label;  // kernel and configuration, for errors
   std::vector<SourceFile> files;
   std::vector<std::pair<std::string, std::int64_t>> defines;
+  std::optional<ProgramPatch> patch = {};  // of the built program's text
 };
+
+// What a program is built from, before any patch. Pure.
+std::string source_of(const ProgramRequest& request);
+std::string options_of(const ProgramRequest& request);
 
 class ProgramStore {
  public:
   ProgramStore(Context context, Device device, std::filesystem::path folder, LogCallback log);
 
   // Thread-safe. Throws Error (build_failure) that carries the label, the device, the driver, the
-  // options and the whole log.
+  // options and the whole log; for a patch that can't be applied, too.
   Program get(const ProgramRequest& request);
 
  private:
   Program build_from_source(const ProgramRequest& request, const std::string& source,
                             const std::string& options) const;
-  Program build_from_binary(const std::string& binary) const;
+  Program build_patched(const ProgramRequest& request, const std::string& binary) const;
+  Program build_from_binary(const std::string& binary, cl_int& status) const;
   std::string binary_of(cl_program program) const;
 
   Context context_;

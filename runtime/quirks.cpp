@@ -5,11 +5,11 @@ namespace {
 
 const Quirk kQuirks[] = {
     {"nvidia-static-local-memory",
-     "reports 48 KiB of local memory, yet on compute capability 9.0 static __local arrays of 224 "
-     "KiB "
-     "build and run: the real size is used, and kernels take local memory only as static arrays",
+     "reports 48 KiB of local memory, yet on compute capability 9.0 static __local arrays of 227 "
+     "KiB build and run: the real size is used, and kernels take local memory only as static "
+     "arrays",
      [](const DeviceFacts& facts) { return facts.compute_capability == 90; },
-     [](DeviceFacts& facts) { facts.local_memory_bytes = 224 * 1024; }},
+     [](DeviceFacts& facts) { facts.local_memory_bytes = 227 * 1024; }},
     {"cpu-local-memory-is-cache",
      "a CPU has no local memory; what it reports is the size of some cache, up to the last level. "
      "More than 256 KiB would not stay near a core, so tiles are planned for at most that",

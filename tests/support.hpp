@@ -158,16 +158,21 @@ struct Target {
   std::string label;
 };
 
-inline std::vector<Target> targets() {
-  std::vector<Target> result;
-  const std::vector<Device> all = devices();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    for (const std::string& family : family_names()) {
-      if (!family_rejection(family, all[i].facts).empty()) continue;
-      result.push_back({i, family, all[i].facts.name + " / " + family});
+inline const std::vector<Target>& targets() {
+  static const std::vector<Target> all = [] {
+    std::vector<Target> result;
+    const std::size_t count = devices().size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Engine engine = make_engine(i);  // knows what the device's instructions do
+      const DeviceFacts& facts = engine.device().facts;
+      for (const std::string& family : family_names()) {
+        if (!family_rejection(family, facts).empty()) continue;
+        result.push_back({i, family, facts.name + " / " + family});
+      }
     }
-  }
-  return result;
+    return result;
+  }();
+  return all;
 }
 
 inline Queue make_queue(const Engine& engine, cl_command_queue_properties properties = 0) {

@@ -36,11 +36,21 @@ test_packages=(
   python3-venv:python:ensurepip
 )
 
+# Compilers of GPUs that need not be here; not every release has all of them.
+# shellcheck disable=SC2034
+offline_packages=(
+  clang-16:command:clang-16
+  libclc-16:file:/usr/lib/clc/nvptx64--nvidiacl.bc
+  rocm-device-libs:file:/usr/lib/x86_64-linux-gnu/amdgcn/bitcode/opencl.bc
+  intel-opencl-icd:command:ocloc
+)
+
 # is_there KIND THING: the thing is there, whoever installed it.
 is_there() {
   local prefix
   case $1 in
     command) command -v "$2" >/dev/null ;;
+    file) [ -e "$2" ] ;;
     icd)
       [ -n "${OCL_ICD_VENDORS:-}${OCL_ICD_FILENAMES:-}" ] ||
         compgen -G '/etc/OpenCL/vendors/*.icd' >/dev/null

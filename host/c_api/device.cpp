@@ -2,6 +2,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
+#include <sstream>
 
 #include "host/c_api/convert.hpp"
 
@@ -25,11 +27,37 @@ std::string read_text(const char (&text)[size]) {
   return std::string(text, std::find(text, text + size, '\0'));
 }
 
+constexpr const char* kUsable = "yes";
+
+std::string write_instruction_sets(const DeviceFacts& facts) {
+  std::string text;
+  for (const auto& [name, why_not] : facts.instruction_sets) {
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", name,
+                        why_not.empty() ? kUsable : why_not);
+  }
+  return text;
+}
+
+// Of a line that was cut, what is left is the reason.
+std::map<std::string, std::string> read_instruction_sets(const std::string& text) {
+  std::map<std::string, std::string> result;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t colon = std::min(line.find(": "), line.size());
+    const std::string outcome = line.substr(std::min(colon + 2, line.size()));
+    if (!outcome.empty()) result[line.substr(0, colon)] = outcome == kUsable ? "" : outcome;
+  }
+  return result;
+}
+
 }  // namespace
 
 void write_device(const Device& source, clattn_device& target) {
   const DeviceFacts& facts = source.facts;
-  copy_cut(target.quirks, fmt::format("{}", fmt::join(facts.quirks, ",")));  // may throw, so first
+  // What may throw stands first: a failed call changes nothing.
+  const std::string instruction_sets = write_instruction_sets(facts);
+  copy_cut(target.quirks, fmt::format("{}", fmt::join(facts.quirks, ",")));
+  copy_cut(target.instruction_sets, instruction_sets);
   target.platform = source.platform;
   target.id = source.id;
   copy_cut(target.name, facts.name);
@@ -70,6 +98,7 @@ DeviceFacts read_facts(const clattn_device& source) {
     facts.quirks.push_back(quirks.substr(begin, end - begin));
     begin = end + 1;
   }
+  facts.instruction_sets = read_instruction_sets(read_text(source.instruction_sets));
   facts.compute_units = source.compute_units;
   facts.max_clock_mhz = source.max_clock_mhz;
   facts.max_work_group_size = source.max_work_group_size;

@@ -151,7 +151,7 @@ class CpuFamily final : public Family {
     choice.defines = config.defines();
     choice.files = {"cpu/attention.cl"};
     choice.tile = config.tile();
-    choice.binned = true;
+    choice.dealing = Dealing::binned;
     choice.dense_efficiency = 0.85;
     choice.why = fmt::format("the device is a CPU with vectors of {} floats", config.vector_width);
     return choice;

@@ -11,7 +11,8 @@
 namespace clattn {
 
 const std::vector<const Family*>& families() {
-  static const std::vector<const Family*> all = {&cpu_family(), &portable_family()};
+  static const std::vector<const Family*> all = {&nvidia_wgmma_family(), &nvidia_mma_family(),
+                                                 &cpu_family(), &portable_family()};
   return all;
 }
 
@@ -24,27 +25,41 @@ bool has_seams(const Problem& problem) {
   return problem.blocks || !problem.mask->seams({}, problem.extent()).empty();
 }
 
-TileCost tile_cost(const Problem& problem, const Tile& tile) {
+TileCost tile_cost(const Problem& problem, const Tile& tile, std::int64_t key_step,
+                   double row_keys) {
   TileCost cost;
-  const auto add = [&](std::int64_t queries, double keys) {
-    cost.keys += keys;
-    cost.pairs += double((queries + tile.granule - 1) / tile.granule * tile.granule) * keys;
+  const auto up = [](std::int64_t count, std::int64_t step) {
+    return double((count + step - 1) / step * step);
+  };
+  const auto add = [&](std::int64_t queries, std::int64_t keys) {
+    cost.keys += up(keys, key_step);
+    cost.pairs += up(queries, tile.granule) * up(keys, key_step);
   };
   if (problem.blocks) {
     const std::int64_t block = problem.blocks->query_block;
     for (std::int64_t begin = 0; begin < block; begin += tile.queries) {
-      add(std::min(tile.queries, block - begin), 1);
+      add(std::min(tile.queries, block - begin), problem.blocks->key_block);
     }
     return cost;
   }
   const Schedule schedule = make_schedule(*problem.mask, problem.extent(), 1, 1, tile, 1);
   for (const clattn_row& row : schedule.rows) {
+    const std::int64_t queries = row.queries.end - row.queries.begin;
+    cost.pairs += up(queries, tile.granule) * row_keys;
     for (clattn_int32 s = row.span_begin; s < row.span_end; ++s) {
       const clattn_span& span = schedule.spans[s];
-      add(row.queries.end - row.queries.begin, double(span.key_end - span.key_begin));
+      add(queries, span.key_end - span.key_begin);
     }
   }
   return cost;
+}
+
+std::size_t fit_rows(const Problem& problem, const std::vector<TileSpeed>& tiles) {
+  std::vector<double> times;
+  for (const TileSpeed& each : tiles) {
+    times.push_back(tile_cost(problem, each.tile, each.key_step, each.row_keys).pairs / each.speed);
+  }
+  return static_cast<std::size_t>(std::ranges::min_element(times) - times.begin());
 }
 
 std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,

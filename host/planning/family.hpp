@@ -15,6 +15,7 @@
 #include "host/planning/hooks.hpp"
 #include "host/planning/schedule.hpp"
 #include "host/planning/tilings.hpp"
+#include "runtime/program.hpp"
 
 namespace clattn {
 
@@ -23,9 +24,17 @@ struct KernelChoice {
   std::string id;                                             // readable, unique in the family
   std::vector<std::pair<std::string, std::int64_t>> defines;  // in a fixed order
   std::vector<std::string> files;                             // of kernels_cl, behind the hooks
+  std::vector<SourceFile> generated;                          // in front of `files`
+  std::optional<ProgramPatch> patch;
+  // A kernel of the program, (arguments, query, key, value, memory), that runs before each launch
+  // and fills so many bytes, which the attention takes behind part_lse; empty: there is none.
+  std::string setup;
+  std::int64_t setup_bytes = 0;
   Tile tile;
-  std::int64_t work_group_size = 1;     // work-items of one row
-  bool binned = false;                  // a work-group takes several rows
+  std::int64_t work_group_size = 1;  // work-items of one row
+  Dealing dealing = Dealing::single;
+  std::int64_t pack = 1;          // query heads that a row holds for each of the tile's queries
+  bool counts_registers = false;  // the work-group fits, whatever the driver says of a kernel
   std::int64_t local_memory_bytes = 0;  // of one work-group
   std::string why;
   std::vector<Tiling> tilings;  // of a grid, the chosen one first; empty: tokens stay in place
@@ -52,6 +61,8 @@ class Family {
 // Every family, the preferred ones first.
 const std::vector<const Family*>& families();
 
+const Family& nvidia_wgmma_family();
+const Family& nvidia_mma_family();
 const Family& cpu_family();
 const Family& portable_family();
 
@@ -61,14 +72,18 @@ std::string tile_too_large(const PlanOptions& options, std::int64_t largest);
 // Whether rows of tiles have natural places to begin, so that the size of the tile matters.
 bool has_seams(const Problem& problem);
 // What a tile makes of the problem's seams, in the first slice: keys that its rows walk, and pairs
-// that they compute, where a row counts as many queries as its granules hold. For comparing tiles
-// of one problem.
+// that they compute, where a row counts as many queries as its granules hold, and a span as many
+// keys as a multiple of `key_step`, and each row `row_keys` more. For comparing tiles of one
+// problem.
 struct TileCost {
   double keys = 0;
   double pairs = 0;
 };
-TileCost tile_cost(const Problem& problem, const Tile& tile);
+TileCost tile_cost(const Problem& problem, const Tile& tile, std::int64_t key_step = 1,
+                   double row_keys = 0);
 
+// Which of a family's tiles takes the least time where tokens stay in place, an index.
+std::size_t fit_rows(const Problem& problem, const std::vector<TileSpeed>& tiles);
 // Which of a family's tiles takes the least time where tiles are boxes of a grid, an index; the
 // tilings of that tile are left in `tilings`. Nothing where what was asked for fits none.
 std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,

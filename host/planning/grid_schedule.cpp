@@ -408,7 +408,7 @@ class OrderedScheduler final : public GridScheduler {
 }  // namespace
 
 Schedule make_grid_schedule(const Problem& problem, const GridProblem& grid, const Tiling& tiling,
-                            const Tile& tile, std::int64_t workers, bool binned) {
+                            const Tile& tile, std::int64_t workers, Dealing dealing) {
   ScheduleMaker maker(problem.mask->variation(), problem.extent(), problem.batch, problem.heads,
                       tile);
   std::unique_ptr<GridScheduler> scheduler;
@@ -420,7 +420,7 @@ Schedule make_grid_schedule(const Problem& problem, const GridProblem& grid, con
   for (std::int64_t index = 0; index < maker.slices(); ++index) {
     scheduler->add_slice(index, grid.slices[static_cast<std::size_t>(index)]);
   }
-  Schedule schedule = std::move(maker).finish(workers, binned);
+  Schedule schedule = std::move(maker).finish(workers, dealing);
   schedule.query_entries = std::move(scheduler->query_entries);
   schedule.key_entries = std::move(scheduler->key_entries);
   return schedule;

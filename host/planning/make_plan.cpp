@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "host/invalid.hpp"
+#include "host/planning/attention_program.hpp"
 #include "host/planning/plan_state.hpp"
 #include "runtime/status.hpp"
 
@@ -40,30 +41,6 @@ std::int64_t work_group_limit(const Kernel& kernel, cl_device_id device) {
                                  &limit, nullptr),
         "clGetKernelWorkGroupInfo");
   return static_cast<std::int64_t>(limit);
-}
-
-ProgramRequest attention_program(const Problem& problem, const Decision& decision) {
-  const KernelChoice& choice = decision.choice;
-  ProgramRequest request{fmt::format("{} {}", decision.family->name(), choice.id), {}, {}};
-  for (const char* name : {"common/arguments.h", "common/masks.cl", "common/scores.cl"}) {
-    request.files.push_back(kernel_file(name));
-  }
-  request.files.push_back({"hooks", decision.hooks.source});
-  for (const char* name : {"common/storage.cl", "common/softmax.cl", "common/walk.cl"}) {
-    request.files.push_back(kernel_file(name));
-  }
-  for (const std::string& name : choice.files) request.files.push_back(kernel_file(name));
-  request.files.push_back(kernel_file("common/merge.cl"));
-  request.defines = choice.defines;
-  request.defines.emplace_back("HEAD_DIM", problem.head_dim);
-  request.defines.emplace_back("VALUE_DIM", problem.value_dim);
-  request.defines.emplace_back("STORAGE", static_cast<int>(problem.data_type));
-  request.defines.emplace_back("LISTED", problem.blocks ? 1 : 0);
-  if (!choice.tilings.empty()) {
-    request.defines.emplace_back("TOKENS",
-                                 choice.tilings.front().tokens == TokenAccess::gathered ? 1 : 2);
-  }
-  return request;
 }
 
 // Fills a plan step by step.
@@ -108,34 +85,48 @@ class PlanMaker {
         make_arguments(permuted ? plan_.permuted->problem() : problem_, decision_.hooks);
   }
 
+  void set_up() {
+    plan_.attention_walk = kWalk;
+    if (choice_.setup.empty() || !plan_.attention) return;
+    plan_.setup = make_kernel(program_, choice_.setup.c_str());
+    const Memory memory = memory_.allocate(choice_.setup_bytes);
+    set_memory(plan_.setup, kSetupMemory, memory.get());
+    keep(plan_.attention, kWalk, memory);
+    plan_.attention_walk = kWalk + 1;
+  }
+
   // Rows and spans that the host makes.
   void compute_schedule() {
     const std::int64_t workers = plan_.engine->device.facts.compute_units;
     const Schedule schedule =
         choice_.tilings.empty()
-            ? make_schedule(*problem_.mask, problem_.extent(), problem_.batch, problem_.heads,
-                            choice_.tile, workers, choice_.binned)
+            ? make_schedule(*problem_.mask, problem_.extent(), problem_.batch,
+                            problem_.heads / choice_.pack, choice_.tile, workers, choice_.dealing)
             : make_grid_schedule(problem_, *decision_.grid, choice_.tilings.front(), choice_.tile,
-                                 workers, choice_.binned);
+                                 workers, choice_.dealing);
     PlanReport& report = plan_.report;
     report.tiles_total = schedule.tiles_total;
     report.tiles_visited = schedule.tiles_visited;
     report.tiles_masked = schedule.tiles_masked;
     report.balance = schedule.balance;
-    plan_.pairs_visited = schedule.pairs_visited;
+    plan_.pairs_visited = schedule.pairs_visited * double(choice_.pack);
     plan_.arguments.schedule_batch = static_cast<clattn_int32>(schedule.batch);
     plan_.arguments.schedule_heads = static_cast<clattn_int32>(schedule.heads);
-    const auto groups = choice_.binned ? schedule.bins.size() - 1 : schedule.rows.size();
+    plan_.arguments.rows = static_cast<clattn_int32>(schedule.rows.size());
+    plan_.arguments.repeats = static_cast<clattn_int32>(schedule.repeats);
+    plan_.arguments.late_rows = static_cast<clattn_int32>(schedule.late_rows);
+    const auto groups =
+        choice_.dealing == Dealing::binned ? schedule.bins.size() - 1 : schedule.rows.size();
     launch(static_cast<std::int64_t>(groups), schedule.repeats);
     if (!plan_.attention) return;
-    keep(plan_.attention, kWalk, memory_.upload(schedule.rows));
-    keep(plan_.attention, kWalk + 1, memory_.upload(schedule.spans));
-    keep(plan_.attention, kWalk + 2, memory_.upload(schedule.bins));
+    keep(plan_.attention, plan_.attention_walk, memory_.upload(schedule.rows));
+    keep(plan_.attention, plan_.attention_walk + 1, memory_.upload(schedule.spans));
+    keep(plan_.attention, plan_.attention_walk + 2, memory_.upload(schedule.bins));
     const Memory query_entries = memory_.upload(schedule.query_entries);
-    keep(plan_.attention, kWalk + 3, query_entries);
-    keep(plan_.attention, kWalk + 4, memory_.upload(schedule.key_entries));
+    keep(plan_.attention, plan_.attention_walk + 3, query_entries);
+    keep(plan_.attention, plan_.attention_walk + 4, memory_.upload(schedule.key_entries));
     split(schedule.merges, schedule.parts, schedule.repeats, query_entries);
-    set_hooks(kWalk + 5);
+    set_hooks(plan_.attention_walk + 5);
   }
 
   // Rows of blocks, whose lists come at launch.
@@ -170,11 +161,13 @@ class PlanMaker {
     arguments.list_capacity = static_cast<clattn_int32>(shape.row_capacity(extent));
     arguments.list_parts = static_cast<clattn_int32>(parts);
     arguments.rows = static_cast<clattn_int32>(rows * tiles * parts);
+    arguments.repeats = static_cast<clattn_int32>(repeats);
     constexpr std::int64_t kMostGroups = 8;  // a compute unit, where each takes several rows
-    launch(choice_.binned ? std::min(kMostGroups * plan_.engine->device.facts.compute_units,
-                                     rows * tiles * parts)
-                          : rows * tiles * parts,
-           repeats);
+    launch(
+        choice_.dealing == Dealing::binned
+            ? std::min(kMostGroups * plan_.engine->device.facts.compute_units, rows * tiles * parts)
+            : rows * tiles * parts,
+        repeats);
     if (!plan_.attention) return;
     std::vector<clattn_merge> merges;
     for (std::int64_t row = 0; parts > 1 && row < rows; ++row) {
@@ -192,11 +185,15 @@ class PlanMaker {
       }
     }
     split(merges, parts > 1 ? rows * tiles * parts : 0, repeats, Memory());
-    set_hooks(kWalk + sizeof(BlockListBuffers) / sizeof(cl_mem));
+    set_hooks(plan_.attention_walk + sizeof(BlockListBuffers) / sizeof(cl_mem));
   }
 
  private:
   void launch(std::int64_t groups, std::int64_t repeats) {
+    if (choice_.dealing == Dealing::taken) {
+      groups = std::min(groups * repeats, plan_.engine->device.facts.compute_units);
+      repeats = 1;
+    }
     plan_.report.work_groups = groups * repeats;
     plan_.local[0] = static_cast<std::size_t>(choice_.work_group_size);
     plan_.global[0] = static_cast<std::size_t>(groups) * plan_.local[0];
@@ -215,7 +212,7 @@ class PlanMaker {
     plan_.report.parts = parts * repeats;
     plan_.arguments.parts = static_cast<clattn_int32>(parts);
     plan_.merge = make_kernel(program_, "merge_parts");
-    const std::int64_t rows = parts * repeats * choice_.tile.queries;
+    const std::int64_t rows = parts * repeats * choice_.tile.queries * choice_.pack;
     const Memory outputs = memory_.allocate(4 * rows * problem_.value_dim);
     const Memory lse = memory_.allocate(4 * rows);
     keep(plan_.attention, kPartOutputs, outputs);
@@ -227,7 +224,7 @@ class PlanMaker {
     set_memory(plan_.merge, kMergePartLse, lse.get());
     set_memory(plan_.merge, kMergeQueryEntries, query_entries.get());
     plan_.merge_global[0] = static_cast<std::size_t>(problem_.value_dim / 8);
-    plan_.merge_global[1] = static_cast<std::size_t>(choice_.tile.queries);
+    plan_.merge_global[1] = static_cast<std::size_t>(choice_.tile.queries * choice_.pack);
     plan_.merge_global[2] = merges.size() * static_cast<std::size_t>(repeats);
   }
 
@@ -280,13 +277,14 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
     }
     // Registers can make a kernel's limit smaller than the device's: then choose again below it.
     const std::int64_t limit = work_group_limit(plan->attention, state_->device.id);
-    if (decision.choice.work_group_size <= limit) break;
+    if (decision.choice.counts_registers || decision.choice.work_group_size <= limit) break;
     facts.max_work_group_size = limit;
   }
 
   PlanMaker maker(*plan, decision, program);
   maker.report();
   maker.arrange_tensors();
+  maker.set_up();
   if (problem.blocks) {
     maker.list_schedule();
   } else {

@@ -19,9 +19,9 @@ struct Engine::State {
   State(Context context, Device device, const EngineOptions& options);
 
   const Context context;
-  const Device device;
   const LogCallback log;
   ProgramStore programs;
+  const Device device;           // probed with the programs
   std::unique_ptr<Trace> trace;  // null unless asked for
 
   std::mutex rates_mutex;
@@ -43,7 +43,10 @@ struct Plan::State {
   clattn_arguments arguments = {};  // all but the offsets
   std::vector<Memory> memory;       // of the kernels' fixed arguments
   HookMemory hooks;
-  cl_uint attention_hooks = 0;  // its first argument in the attention kernel
+  cl_uint attention_walk = 0;  // first arguments in the attention kernel
+  cl_uint attention_hooks = 0;
+  // Absent where nothing is to be set up.
+  Kernel setup;
   // Absent where no row is split.
   Kernel merge;
   std::size_t merge_global[3] = {0, 0, 0};
@@ -65,8 +68,10 @@ enum AttentionArgument : cl_uint {
   kLse,
   kPartOutputs,
   kPartLse,
-  kWalk,  // rows, spans, bins and the entries of queries and keys; or BlockListBuffers' six buffers
+  kWalk,  // behind the memory of a setup, if there is one: rows, spans, bins and the entries of
+          // queries and keys; or BlockListBuffers' six buffers
 };
+enum SetupArgument : cl_uint { kSetupArguments, kSetupQuery, kSetupKey, kSetupValue, kSetupMemory };
 enum MergeArgument : cl_uint {
   kMergeArguments,
   kMerges,

@@ -88,15 +88,6 @@ std::vector<TileSpeed> tile_speeds(const std::vector<PortableConfig>& configs) {
   return speeds;
 }
 
-// Blocks and documents are best met by rows of their size.
-const PortableConfig& fit_rows(const Problem& problem, const std::vector<PortableConfig>& configs) {
-  std::vector<double> times;
-  for (const PortableConfig& config : configs) {
-    times.push_back(tile_cost(problem, config.tile()).pairs / speed_of(config));
-  }
-  return configs[std::ranges::min_element(times) - times.begin()];
-}
-
 class PortableFamily final : public Family {
  public:
   std::string name() const override { return "portable"; }
@@ -137,7 +128,7 @@ class PortableFamily final : public Family {
       }
       config = &configs[*fitting];
     } else if (has_seams(problem)) {
-      config = &fit_rows(problem, configs);
+      config = &configs[fit_rows(problem, tile_speeds(configs))];
     }
     choice.id = config->id();
     choice.defines = config->defines();

@@ -151,6 +151,47 @@ Balance choose_limit(const std::vector<std::int64_t>& weights, std::int64_t repe
   return {best_limit, std::min(1.0, ideal / double(best))};
 }
 
+// So many rows of each repeat, the lightest ones, are split into as many parts each and start last.
+struct Tail {
+  std::int64_t rows;
+  std::int64_t parts;
+  double share;
+};
+
+Tail choose_tail(std::vector<std::int64_t> weights, std::int64_t repeats, std::int64_t workers,
+                 const Balance& balance) {
+  constexpr double kBalanced = 0.985;
+  constexpr std::int64_t kManyRows = 64;  // of a worker: what is left over hardly counts
+  constexpr std::int64_t kMostParts = 3;  // of a worker, for each is stored and loaded
+  constexpr double kFewestSteps = 12;     // that must be saved to be worth the merge's launch
+  const auto rows = static_cast<std::int64_t>(weights.size());
+  const Tail whole = {0, 1, balance.share};
+  if (rows * repeats < workers || rows * repeats > kManyRows * workers ||
+      balance.share > kBalanced) {
+    return whole;
+  }
+  std::sort(weights.begin(), weights.end(), std::greater());
+  if (weights.front() > balance.limit) return whole;  // rows are split as it is
+  std::int64_t total = 0;
+  for (std::int64_t weight : weights) total += weight;
+  const double ideal = double(total) * double(repeats) / double(workers);
+  const std::int64_t left_over = ceil_div(rows * repeats % workers, repeats);
+  Tail best = whole;
+  for (const std::int64_t parts : {2, 3, 4, 6}) {
+    for (std::int64_t late = left_over; late <= left_over + 2; ++late) {
+      if (late == 0 || late > rows || late * parts * repeats > kMostParts * workers) continue;
+      std::vector<std::int64_t> tasks(weights.begin(), weights.end() - late);
+      for (std::int64_t row = rows - late; row < rows; ++row) {
+        tasks.insert(tasks.end(), static_cast<std::size_t>(parts),
+                     weight_of_part(weights[static_cast<std::size_t>(row)], parts));
+      }
+      const double share = ideal / double(makespan(tasks, repeats, workers, weights.front()));
+      if (ideal / best.share - ideal / share > kFewestSteps) best = {late, parts, share};
+    }
+  }
+  return best;
+}
+
 // Cuts the spans of `row` into parts of nearly as many steps each.
 void split(const clattn_row& row, std::int64_t steps, std::int64_t parts, std::int64_t key_tile,
            const std::vector<clattn_span>& from, Schedule& schedule) {
@@ -201,6 +242,23 @@ std::vector<WeighedRow> heaviest_first(const Schedule& schedule, std::int64_t ke
   std::stable_sort(rows.begin(), rows.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
   return rows;
+}
+
+void split_tail(const std::vector<WeighedRow>& order, const Tail& tail, std::int64_t key_tile,
+                Schedule& schedule) {
+  const std::vector<clattn_span> spans = schedule.spans;
+  schedule.rows.resize(order.size() - static_cast<std::size_t>(tail.rows));
+  const std::size_t others = schedule.rows.size();
+  for (std::size_t i = others; i < order.size(); ++i) {
+    const auto& [weight, row] = order[i];
+    const std::int64_t steps = weight - 1;
+    if (steps < tail.parts) {
+      schedule.rows.push_back(row);
+    } else {
+      split(row, steps, tail.parts, key_tile, spans, schedule);
+    }
+  }
+  schedule.late_rows = static_cast<std::int64_t>(schedule.rows.size() - others);
 }
 
 // Fills bins with the heaviest rows first, each into the lightest bin: as many as stay even, for
@@ -286,14 +344,16 @@ void ScheduleMaker::add_row(std::int64_t index, const clattn_queries& queries,
   weights_.push_back(visited);
 }
 
-Schedule ScheduleMaker::finish(std::int64_t workers, bool binned) && {
+Schedule ScheduleMaker::finish(std::int64_t workers, Dealing dealing) && {
   Schedule& schedule = schedule_;
   for (double* sum : {&schedule.tiles_total, &schedule.tiles_visited, &schedule.tiles_masked,
                       &schedule.pairs_visited}) {
     *sum *= double(schedule.repeats);
   }
   const Balance balance = choose_limit(weights_, schedule.repeats, workers);
-  schedule.balance = balance.share;
+  Tail tail = {0, 1, balance.share};
+  if (dealing == Dealing::taken) tail = choose_tail(weights_, schedule.repeats, workers, balance);
+  schedule.balance = tail.share;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     clattn_row row = rows_[i];
     const std::int64_t parts = parts_of(weights_[i], balance.limit);
@@ -310,12 +370,14 @@ Schedule ScheduleMaker::finish(std::int64_t workers, bool binned) && {
   const std::vector<WeighedRow> order = heaviest_first(schedule, tile_.keys);
   std::transform(order.begin(), order.end(), schedule.rows.begin(),
                  [](const WeighedRow& weighed) { return weighed.second; });
-  if (binned) fill_bins(order, workers, schedule);
+  if (dealing == Dealing::binned) fill_bins(order, workers, schedule);
+  if (tail.rows > 0) split_tail(order, tail, tile_.keys, schedule);
   return std::move(schedule_);
 }
 
 Schedule make_schedule(const MaskNode& mask, const Extent& extent, std::int64_t batch,
-                       std::int64_t heads, const Tile& tile, std::int64_t workers, bool binned) {
+                       std::int64_t heads, const Tile& tile, std::int64_t workers,
+                       Dealing dealing) {
   ScheduleMaker maker(mask.variation(), extent, batch, heads, tile);
   std::vector<clattn_span> spans;
   for (std::int64_t index = 0; index < maker.slices(); ++index) {
@@ -330,7 +392,7 @@ Schedule make_schedule(const MaskNode& mask, const Extent& extent, std::int64_t 
       maker.add_row(index, queries, spans);
     }
   }
-  return std::move(maker).finish(workers, binned);
+  return std::move(maker).finish(workers, dealing);
 }
 
 }  // namespace clattn

@@ -19,6 +19,13 @@ struct Tile {
   std::int64_t granule = 1;  // queries come at the cost of the next multiple; divides `queries`
 };
 
+// How rows come to work-groups.
+enum class Dealing {
+  single,  // one each
+  binned,  // a bin of several
+  taken,   // work-groups take the next one when they are done with one
+};
+
 struct Schedule {
   // Slices that the schedule tells apart: each is the problem's number, or 1 where the mask does
   // not vary. The rows of one repeat serve all the others.
@@ -35,6 +42,9 @@ struct Schedule {
   // nearly the same number of steps.
   std::vector<clattn_int32> bins;
   std::int64_t parts = 0;  // of all merges
+  // Where work-groups take rows: so many at the end of `rows` start behind the others of all
+  // repeats. They are parts, for rows of equal weight would leave workers idle at the end.
+  std::int64_t late_rows = 0;
   // Steps of all batches and heads, and the pairs in the visited ones.
   double tiles_total = 0;
   double tiles_visited = 0;
@@ -58,7 +68,7 @@ class ScheduleMaker {
   // A row of slice `index`, which walks `spans`.
   void add_row(std::int64_t index, const clattn_queries& queries,
                const std::vector<clattn_span>& spans);
-  Schedule finish(std::int64_t workers, bool binned) &&;
+  Schedule finish(std::int64_t workers, Dealing dealing) &&;
 
  private:
   Schedule schedule_;
@@ -75,9 +85,9 @@ std::vector<std::int64_t> row_cuts(const std::vector<std::int64_t>& seams, std::
                                    const Tile& tile);
 
 // Every query stands in one row, also one that sees no key. `workers` is how many work-groups the
-// device runs at once; `binned` asks for bins. Pure.
+// device runs at once. Pure.
 Schedule make_schedule(const MaskNode& mask, const Extent& extent, std::int64_t batch,
                        std::int64_t heads, const Tile& tile, std::int64_t workers,
-                       bool binned = false);
+                       Dealing dealing = Dealing::single);
 
 }  // namespace clattn

@@ -211,7 +211,8 @@ void TilingWeigher::weigh(const TileSpeed& speed, Tiling& tiling) {
       pairs += weight * double(box.queries) * double(box.any + extra);
       masked += weight * double(box.queries) * double(box.any - free_keys);
       flops +=
-          weight * ((queries / speed.speed + double(rows) * speed.key_queries) * keys * pair_flops +
+          weight * ((queries / speed.speed + double(rows) * speed.key_queries) *
+                        (keys + speed.row_keys) * pair_flops * (gathered ? speed.gathering : 1) +
                     queries * double(box.any - free_keys) * speed.mask_flops);
     }
   }

@@ -42,7 +42,9 @@ struct TileSpeed {
   Tile tile;
   double speed = 1;           // to the family's best dense speed
   std::int64_t key_step = 1;  // keys come at the cost of the next multiple
+  double row_keys = 0;        // a row takes as much longer as with so many more keys
   double key_queries = 0;     // loading a key takes as long as so many queries with it
+  double gathering = 1;       // how much longer keys take that are gathered
   double mask_flops = 0;      // asking the mask about a pair
   double flops_per_byte = 0;  // in the time that a permutation takes for a byte, read or written
 };
@@ -90,6 +92,6 @@ TokenOrder key_order(const GridProblem& grid, const Tiling& tiling);
 
 // The schedule of a tiling that is not in_place.
 Schedule make_grid_schedule(const Problem& problem, const GridProblem& grid, const Tiling& tiling,
-                            const Tile& tile, std::int64_t workers, bool binned);
+                            const Tile& tile, std::int64_t workers, Dealing dealing);
 
 }  // namespace clattn

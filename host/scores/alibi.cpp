@@ -29,8 +29,9 @@ class Alibi final : public ScoreNode {
   std::string expression(ExpressionWriter& writer) const override {
     const std::string table = float_table(writer, slopes_);
     const std::string row = batch_ > 1 ? "batch * " + writer.integer(heads_) + " + head" : "head";
-    return fmt::format("score - as_float({}[{}]) * (float)abs(query + (key_len - query_len) - key)",
-                       table, row);
+    return fmt::format(
+        "score - as_float({}[{}]) * fabs((float)(query + (key_len - query_len) - key))", table,
+        row);
   }
 
   void validate(const Extent&, std::int64_t batch, std::int64_t heads) const override {

@@ -42,8 +42,12 @@ typedef struct clattn_arguments {
   // Slices (one head of one batch) that a schedule tells apart: each is the problem's number or 1.
   clattn_int32 schedule_batch;
   clattn_int32 schedule_heads;
-  clattn_int32 parts;  // of the split rows of one repeat of the schedule
-  clattn_int32 rows;   // of one repeat of the schedule
+  clattn_int32 parts;    // of the split rows of one repeat of the schedule
+  clattn_int32 rows;     // of one repeat of the schedule
+  clattn_int32 repeats;  // of the schedule
+  // Of `rows`, the last ones: where work-groups take rows they come behind the others of all
+  // repeats.
+  clattn_int32 late_rows;
   clattn_int32 unused;
   // Of a listed schedule (host/include/clattn/blocks.hpp).
   clattn_int32 query_block;

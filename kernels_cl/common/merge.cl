@@ -13,16 +13,17 @@ __kernel void merge_parts(const clattn_arguments arguments, __global const clatt
                           __global const clattn_query_entry *query_entries HOOK_PARAMETERS) {
   const clattn_merge merge = merges[(int)get_global_id(2) % merge_count];
   const int repeat = (int)get_global_id(2) / merge_count;
-  const int entry = merge.queries.begin + (int)get_global_id(1);
+  const int row = (int)get_global_id(1);
+  const int entry = merge.queries.begin + row / PACK;
   if (entry >= merge.queries.end) return;
   const int query = query_row(query_entries, &merge.queries, entry);
   walk_t walk;
   walk_slice(&arguments, merge.slice, repeat, &walk);
+  const int head = packed_head(walk.head, row);
   const hooks_t hooks = HOOKS(arguments);
 
   const int first = merge.part_begin + repeat * arguments.parts;
   const int count = merge.part_end - merge.part_begin;
-  const int row = (int)get_global_id(1);
   float m = -INFINITY;
   for (int part = first; part < first + count; ++part) {
     m = fmax(m, part_lse[(long)part * QUERY_TILE + row]);
@@ -36,14 +37,13 @@ __kernel void merge_parts(const clattn_arguments arguments, __global const clatt
     sum += weight;
     outputs += weight * vload8(0, part_outputs + at);
   }
-  const softmax_end end = softmax_finish(m, sum, sink_logit(&hooks, walk.head));
+  const softmax_end end = softmax_finish(m, sum, sink_logit(&hooks, head));
   output += arguments.output.offset + walk.batch * arguments.output.batch +
-            walk.head * arguments.output.head + query * arguments.output.token;
+            head * arguments.output.head + query * arguments.output.token;
   outputs *= end.factor;
   STORE8(outputs, output, 8 * (int)get_global_id(0));
   if (lse && get_global_id(0) == 0) {
-    lse[arguments.lse_offset +
-        (walk.batch * (long)arguments.heads + walk.head) * arguments.query_len + query] =
-        softmax_lse(&end) * LN_2;
+    lse[arguments.lse_offset + (walk.batch * (long)arguments.heads + head) * arguments.query_len +
+        query] = softmax_lse(&end) * LN_2;
   }
 }

@@ -20,6 +20,13 @@
 #define TOKENS 0
 #endif
 
+// PACK: query heads that a row of the schedule holds for each of its queries, all of one key head:
+// row i of a tile is query i / PACK. A walk's head counts such groups. Needs a mask that does not
+// tell heads apart; a listed schedule, and TOKENS, take 1.
+#ifndef PACK
+#define PACK 1
+#endif
+
 #if LISTED
 #define WALK_PARAMETERS                                                   \
   , __global const int *partial_count, __global const int *partial_index, \
@@ -54,7 +61,7 @@ typedef struct walk_source {
 
 typedef struct walk_t {
   int batch;
-  int head;
+  int head;  // of PACK heads
   clattn_queries queries;
   int part;    // where the result is kept until it is merged; -1: the row is whole
   int broken;  // the row's lists are not what they should be: its result is NaN
@@ -93,10 +100,13 @@ static inline int key_row(__global const clattn_key_entry *entries, const clattn
 #define key_row(entries, span, entry) (entry)
 #endif
 
+// The query head of row i of a tile.
+static inline int packed_head(int head, int i) { return head * PACK + i % PACK; }
+
 // The slice of a schedule that tells fewer apart than there are stands for `repeat` others.
 static inline void walk_slice(const clattn_arguments *arguments, int slice, int repeat,
                               walk_t *walk) {
-  const int repeat_heads = arguments->heads / arguments->schedule_heads;
+  const int repeat_heads = arguments->heads / PACK / arguments->schedule_heads;
   walk->batch = slice / arguments->schedule_heads + repeat / repeat_heads;
   walk->head = slice % arguments->schedule_heads + repeat % repeat_heads;
 }
@@ -116,9 +126,18 @@ static inline void walk_rows(const clattn_arguments *arguments, const walk_sourc
 #endif
 }
 
+// The row of the schedule, and its repeat, that a work-group takes as number `index`, where
+// work-groups take one after another.
+static inline void walk_take(const clattn_arguments *arguments, int index, int *row, int *repeat) {
+  const int others = arguments->rows - arguments->late_rows;
+  const int late = index - others * arguments->repeats;
+  *row = late < 0 ? index % others : others + late % arguments->late_rows;
+  *repeat = late < 0 ? index / others : late / arguments->late_rows;
+}
+
 #if LISTED
 static inline void walk_start(const clattn_arguments *arguments, const walk_source *source,
-                              int group, int query_tile, walk_t *walk) {
+                              int group, int repeat, int query_tile, walk_t *walk) {
   const int parts = arguments->list_parts;
   const int tiles = (arguments->query_block + query_tile - 1) / query_tile;
   const int tile = group / parts % tiles;
@@ -130,15 +149,14 @@ static inline void walk_start(const clattn_arguments *arguments, const walk_sour
   }
   const int block_row = row % arguments->query_blocks;
   const int slice = row / arguments->query_blocks;
-  walk_slice(arguments, slice, (int)get_group_id(1), walk);
+  walk_slice(arguments, slice, repeat, walk);
   walk->queries.begin = block_row * arguments->query_block + tile * query_tile;
   walk->queries.end =
       min(min(walk->queries.begin + query_tile, (block_row + 1) * arguments->query_block),
           arguments->query_len);
   walk->part = -1;
   if (parts > 1) {
-    walk->part =
-        (row * tiles + tile) * parts + group % parts + (int)get_group_id(1) * arguments->parts;
+    walk->part = (row * tiles + tile) * parts + group % parts + repeat * arguments->parts;
   }
   const int partial_count = source->partial_count[row];
   const int full_count = source->full_count ? source->full_count[row] : 0;
@@ -193,11 +211,11 @@ static inline int walk_next(const clattn_arguments *arguments, const walk_source
 }
 #else
 static inline void walk_start(const clattn_arguments *arguments, const walk_source *source,
-                              int group, int query_tile, walk_t *walk) {
+                              int group, int repeat, int query_tile, walk_t *walk) {
   const clattn_row row = source->rows[group];
-  walk_slice(arguments, row.slice, (int)get_group_id(1), walk);
+  walk_slice(arguments, row.slice, repeat, walk);
   walk->queries = row.queries;
-  walk->part = row.part < 0 ? -1 : row.part + (int)get_group_id(1) * arguments->parts;
+  walk->part = row.part < 0 ? -1 : row.part + repeat * arguments->parts;
   walk->broken = 0;
   walk->next = row.span_begin;
   walk->end = row.span_end;

@@ -413,7 +413,7 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void attention(
   walk_rows(&arguments, &source, &row, &end_row, &step);
   for (; row < end_row; row += step) {
     walk_t walk;
-    walk_start(&arguments, &source, row, QUERY_TILE, &walk);
+    walk_start(&arguments, &source, row, (int)get_group_id(1), QUERY_TILE, &walk);
     const int kv_head = walk.head / (arguments.heads / arguments.kv_heads);
     const int query_count = walk.queries.end - walk.queries.begin;
     if (query_count <= 0) continue;

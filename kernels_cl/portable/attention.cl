@@ -237,7 +237,7 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
   const hooks_t hooks = HOOKS(arguments);
   const walk_source walk_from = WALK_SOURCE;
   walk_t walk;
-  walk_start(&arguments, &walk_from, (int)get_group_id(0), QUERY_TILE, &walk);
+  walk_start(&arguments, &walk_from, (int)get_group_id(0), (int)get_group_id(1), QUERY_TILE, &walk);
   const int batch = walk.batch;
   const int head = walk.head;
   const int kv_head = head / (arguments.heads / arguments.kv_heads);

@@ -1,7 +1,7 @@
-// Runs attention on a target and holds it to the CPU reference. Tensors lie inside larger buffers:
-// inputs are surrounded by NaN, also in the gaps of their strides, so that a read beside an element
-// shows in the result; outputs are poisoned with NaN, and every byte that is no output element must
-// stay as it was.
+// Runs attention on a target and holds it to the CPU reference. A family that does not take f32
+// gets such problems in f16. Tensors lie inside larger buffers: inputs are surrounded by NaN, also
+// in the gaps of their strides, so that a read beside an element shows in the result; outputs are
+// poisoned with NaN, and every byte that is no output element must stay as it was.
 #pragma once
 
 #include <clattn/engine.hpp>
@@ -92,19 +92,26 @@ class AttentionRunner {
       : engine_(engine), family_(std::move(family)), queue_(make_queue(engine)) {}
 
   PlanReport report(const Problem& problem) const {
-    return engine_.plan(problem, {family_}).report();
+    return engine_.plan(taken(problem), {family_}).report();
+  }
+
+  // A problem as the family takes it.
+  Problem taken(Problem problem) const {
+    if (problem.data_type != DataType::f32) return problem;
+    if (!engine_.supports(problem, {family_}).supported) problem.data_type = DataType::f16;
+    return problem;
   }
 
   const std::string& family() const { return family_; }
 
   // Runs a case and holds it to the reference.
   Result check(const Case& test_case, Random& random) const {
-    return check(test_case, random, engine_.plan(test_case.problem, {family_}));
+    return check(test_case, random, engine_.plan(taken(test_case.problem), {family_}));
   }
 
-  // The same by a plan of the case's problem.
+  // The same by a plan of the case's problem, as it is taken.
   Result check(const Case& test_case, Random& random, const Plan& plan) const {
-    const Problem& problem = test_case.problem;
+    const Problem problem = taken(test_case.problem);
     SCOPED_TRACE(problem_to_json(problem));
     HostTensor query(problem, Role::query, test_case.offset);
     HostTensor key(problem, Role::key, test_case.offset);
@@ -150,7 +157,7 @@ class AttentionRunner {
     EXPECT_TRUE(beside == output.bytes) << "something beside the output was written";
 
     const HostTensors host = {query.elements(), key.elements(), value.elements()};
-    const Problem& expected = test_case.expected ? *test_case.expected : problem;
+    const Problem expected = test_case.expected ? taken(*test_case.expected) : problem;
     auto exact = reference_attention(expected, host);
     auto plain = reference_attention(expected, host, ReferencePrecision::storage);
     if (test_case.edit_expected) {

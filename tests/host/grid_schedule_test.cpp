@@ -41,7 +41,7 @@ class Checker {
           std::int64_t workers)
       : problem_(problem),
         tile_(tile),
-        schedule_(make_grid_schedule(problem, grid, tiling, tile, workers, false)),
+        schedule_(make_grid_schedule(problem, grid, tiling, tile, workers, Dealing::single)),
         ordered_(tiling.tokens == TokenAccess::permuted) {
     if (!ordered_) return;
     query_rows_ = tokens_in_order(query_order(grid, tiling));
@@ -213,7 +213,8 @@ TEST(GridSchedule, TablesStaySmall) {
   Tiling tiling;
   tiling.tokens = TokenAccess::gathered;
   tiling.query_tile = {2, 8, 8};
-  const Schedule schedule = make_grid_schedule(problem, *grid, tiling, {128, 64, 128}, 100, false);
+  const Schedule schedule =
+      make_grid_schedule(problem, *grid, tiling, {128, 64, 128}, 100, Dealing::single);
   const double keys_of_rows = schedule.pairs_visited / 4 / 128;
   EXPECT_LT(double(schedule.key_entries.size()), 0.1 * keys_of_rows);
   EXPECT_LT(schedule.key_entries.size(), 1u << 20);
@@ -283,8 +284,9 @@ TEST(GridSchedule, OptionsAreKeptOrRefused) {
   refuses(ordered, {.tokens = TokenAccess::permuted}, "order of their own");
   const Decision large = decide(problem, cpu(), {.query_tile = {40, 40}});
   EXPECT_FALSE(large.family);
-  ASSERT_FALSE(large.rejected.empty());
-  EXPECT_NE(large.rejected[0].find("40x40"), std::string::npos) << large.rejected[0];
+  EXPECT_TRUE(std::ranges::any_of(large.rejected, [](const std::string& reason) {
+    return reason.find("40x40") != std::string::npos;
+  })) << testing::PrintToString(large.rejected);
 }
 
 }  // namespace

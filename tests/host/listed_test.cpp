@@ -197,7 +197,7 @@ TEST(Listed, BuildersListsMayChangeBetweenLaunches) {
     clFinish(queue.get());
     runner.check(test_case, random);
 
-    const Plan plan = engine.plan(problem, {runner.family()});
+    const Plan plan = engine.plan(runner.taken(problem), {runner.family()});
     const std::int64_t blocks = 4 * 5 * 6;
     for (int repeat = 0; repeat < 3; ++repeat) {
       std::vector<std::uint8_t> kept(blocks);
@@ -295,7 +295,7 @@ TEST(Listed, RefusesListsThatAreMissingOrSmall) {
   on_every_listed_target([](const Engine& engine, const AttentionRunner& runner, Random&) {
     const Queue queue = make_queue(engine);
     const Problem problem = listed_problem({70, 131}, {16, 24, 1, 2}, causal_mask(), 1, 2, 1);
-    const Plan plan = engine.plan(problem, {runner.family()});
+    const Plan plan = engine.plan(runner.taken(problem), {runner.family()});
     const Memory tensor = make_buffer(engine.context(), 2 * 131 * 24 * 4);
     const Memory entries = make_buffer(engine.context(), 2 * 5 * 6 * 4);
     const Memory small = make_buffer(engine.context(), 2 * 5 * 4 - 1);

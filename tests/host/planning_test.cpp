@@ -29,6 +29,14 @@ DeviceFacts cpu(int width) {
   return facts;
 }
 
+DeviceFacts nvidia(int compute_capability, std::int64_t local_memory) {
+  DeviceFacts facts = gpu(1024, local_memory);
+  facts.name = "made-up NVIDIA GPU";
+  facts.compute_capability = compute_capability;
+  facts.instruction_sets = {{"mma", ""}};
+  return facts;
+}
+
 Problem make_problem(std::int64_t head_dim, std::int64_t value_dim, std::int64_t length = 1000) {
   Problem problem;
   problem.query_len = problem.key_len = length;
@@ -41,6 +49,14 @@ std::map<std::string, std::int64_t> defines_of(const KernelChoice& choice) {
   const std::map<std::string, std::int64_t> result(choice.defines.begin(), choice.defines.end());
   EXPECT_EQ(result.size(), choice.defines.size()) << "a macro is defined twice";
   return result;
+}
+
+// Why a decision is not for a family; empty if it is.
+std::string reason_against(const Decision& decision, const std::string& family) {
+  for (const std::string& rejected : decision.rejected) {
+    if (rejected.starts_with(family + ": ")) return rejected.substr(family.size() + 2);
+  }
+  return "";
 }
 
 // The legal values beside each macro of kernels_cl/portable/attention.cl, and its local memory.
@@ -105,10 +121,196 @@ TEST(PortableFamily, ALimitAlongTheFirstDimensionCounts) {
 TEST(PortableFamily, TooLittleLocalMemoryIsRejectedWithBothNumbers) {
   const Decision decision = decide(make_problem(256, 256), gpu(256, 4096), {"portable"});
   EXPECT_EQ(decision.family, nullptr);
-  ASSERT_EQ(decision.rejected.size(), 2u);
-  EXPECT_NE(decision.rejected[1].find("the device has 4096"), std::string::npos);
-  EXPECT_NE(decision.rejected[1].find("bytes of local memory"), std::string::npos);
+  const std::string reason = reason_against(decision, "portable");
+  EXPECT_NE(reason.find("the device has 4096"), std::string::npos) << reason;
+  EXPECT_NE(reason.find("bytes of local memory"), std::string::npos) << reason;
   EXPECT_EQ(decision.category, ErrorCategory::device_limit);
+}
+
+// The legal values beside each macro of kernels_cl/nvidia/mma_tiles.cl, and the local memory of
+// mma.cl.
+void check_mma(const KernelChoice& choice, const Problem& problem, const DeviceFacts& facts) {
+  const auto defines = defines_of(choice);
+  const std::int64_t query_tile = defines.at("QUERY_TILE"), key_tile = defines.at("KEY_TILE");
+  const std::int64_t warps = defines.at("WARPS");
+  EXPECT_EQ(choice.tile.queries, query_tile);
+  EXPECT_EQ(choice.tile.keys, key_tile);
+  EXPECT_EQ(choice.work_group_size, 32 * warps);
+  EXPECT_LE(choice.work_group_size, facts.max_work_group_size);
+  EXPECT_GE(warps, 1);
+  EXPECT_LE(warps, 32);
+  EXPECT_TRUE(query_tile == 16 * warps || query_tile == 32 * warps) << query_tile;
+  EXPECT_EQ(key_tile % 16, 0);
+  EXPECT_GE(key_tile, 16);
+  EXPECT_LE(key_tile, 64);
+  EXPECT_LE(query_tile / (16 * warps) * (key_tile + problem.value_dim) / 2, 176);
+  const auto stride = [](std::int64_t chunks) { return chunks % 8 == 0 ? chunks : chunks | 1; };
+  const std::int64_t key_stride = stride(problem.head_dim / 8),
+                     value_stride = stride(problem.value_dim / 8);
+  const std::int64_t needed =
+      16 * (query_tile * key_stride + 2 * key_tile * (key_stride + value_stride));
+  EXPECT_EQ(choice.local_memory_bytes, needed);
+  EXPECT_LE(needed, facts.local_memory_bytes);
+}
+
+TEST(NvidiaMmaFamily, EveryDimensionFitsEveryDevice) {
+  for (const DeviceFacts& facts :
+       {nvidia(80, 48 << 10), nvidia(86, 99 << 10), nvidia(90, 224 << 10)}) {
+    for (std::int64_t head_dim = 8; head_dim <= 256; head_dim += 8) {
+      for (std::int64_t value_dim = 8; value_dim <= 256; value_dim += 8) {
+        for (std::int64_t length : {1, 64, 1000}) {
+          Problem problem = make_problem(head_dim, value_dim, length);
+          problem.data_type = head_dim % 16 ? DataType::f16 : DataType::bf16;
+          const Decision decision = decide(problem, facts, {"nvidia_mma"});
+          ASSERT_NE(decision.family, nullptr) << head_dim << ", " << value_dim;
+          check_mma(decision.choice, problem, facts);
+          if (testing::Test::HasFailure()) FAIL() << head_dim << ", " << value_dim;
+        }
+      }
+    }
+  }
+}
+
+TEST(NvidiaMmaFamily, FitsTheTileToSeams) {
+  Problem problem = make_problem(128, 128);
+  problem.data_type = DataType::bf16;
+  const DeviceFacts facts = nvidia(90, 224 << 10);
+  EXPECT_EQ(decide(problem, facts, {"nvidia_mma"}).choice.tile.queries, 128);
+  for (std::int64_t block : {64, 128}) {
+    problem.blocks = BlockShape{block, 128};
+    const Decision decision = decide(problem, facts, {"nvidia_mma"});
+    check_mma(decision.choice, problem, facts);
+    EXPECT_EQ(decision.choice.tile.queries, block);
+  }
+  problem.blocks.reset();
+  problem.query_len = 1;
+  EXPECT_EQ(decide(problem, facts, {"nvidia_mma"}).choice.tile.queries, 64);
+}
+
+TEST(NvidiaMmaFamily, SaysWhatKeepsItOff) {
+  Problem problem = make_problem(64, 64);
+  problem.data_type = DataType::f16;
+  const auto reason = [&](const DeviceFacts& facts) {
+    const Decision decision = decide(problem, facts, {"nvidia_mma"});
+    EXPECT_EQ(decision.family, nullptr);
+    return reason_against(decision, "nvidia_mma");
+  };
+  EXPECT_EQ(reason(gpu(1024, 48 << 10)), "the device is not NVIDIA's");
+  EXPECT_NE(reason(nvidia(75, 48 << 10)).find("7.5"), std::string::npos);
+  DeviceFacts facts = nvidia(80, 48 << 10);
+  facts.instruction_sets.clear();
+  EXPECT_NE(reason(facts).find("not tried"), std::string::npos);
+  facts.instruction_sets = {{"mma", "wrong results"}};
+  EXPECT_EQ(reason(facts), "wrong results");
+  EXPECT_NE(reason(nvidia(80, 2 << 10)).find("2048"), std::string::npos);
+  problem.data_type = DataType::f32;
+  EXPECT_NE(reason(nvidia(80, 48 << 10)).find("f32"), std::string::npos);
+}
+
+TEST(NvidiaMmaFamily, IsPreferredToThePortableOne) {
+  Problem problem = make_problem(64, 64);
+  problem.data_type = DataType::f16;
+  EXPECT_EQ(decide(problem, nvidia(86, 48 << 10), {}).family->name(), "nvidia_mma");
+  problem.data_type = DataType::f32;
+  EXPECT_EQ(decide(problem, nvidia(86, 48 << 10), {}).family->name(), "portable");
+}
+
+// The legal values beside each macro of kernels_cl/nvidia/wgmma_ring.cl, and its LOCAL_BYTES.
+void check_wgmma(const KernelChoice& choice, const Problem& problem, const DeviceFacts& facts) {
+  const auto defines = defines_of(choice);
+  const std::int64_t query_tile = defines.at("QUERY_TILE"), key_tile = defines.at("KEY_TILE");
+  const std::int64_t stages = defines.at("STAGES"), query_stages = defines.at("QUERY_STAGES");
+  const std::int64_t consumers = query_tile / 64;
+  EXPECT_EQ(query_tile % 64, 0);
+  EXPECT_EQ(choice.tile.queries * choice.pack, query_tile);
+  EXPECT_EQ(choice.tile.granule * choice.pack, 64);
+  EXPECT_EQ(choice.tile.keys, key_tile);
+  EXPECT_EQ(key_tile % 16, 0);
+  EXPECT_LE(key_tile, 128);
+  EXPECT_TRUE(stages >= 2 && stages <= 4) << stages;
+  EXPECT_TRUE(query_stages == 1 || query_stages == 2) << query_stages;
+  EXPECT_EQ(choice.work_group_size, 128 * (consumers + 1));
+  EXPECT_LE(choice.work_group_size, facts.max_work_group_size);
+  for (const char* name : {"PRODUCER_REGISTERS", "CONSUMER_REGISTERS"}) {
+    EXPECT_EQ(defines.at(name) % 8, 0);
+    EXPECT_GE(defines.at(name), 24);
+    EXPECT_LE(defines.at(name), 256);
+  }
+  EXPECT_LE(defines.at("PRODUCER_REGISTERS") + consumers * defines.at("CONSUMER_REGISTERS"), 512);
+  const std::int64_t keys = (problem.head_dim + 63) / 64, values = (problem.value_dim + 63) / 64;
+  const std::int64_t tiles = 128 * (query_stages * query_tile * std::max(keys, values) +
+                                    stages * key_tile * (keys + values));
+  EXPECT_GE(choice.local_memory_bytes, tiles + 32 * stages + 16 * query_stages + 16 * 32);
+  EXPECT_LE(choice.local_memory_bytes, facts.local_memory_bytes);
+}
+
+DeviceFacts hopper() {
+  DeviceFacts facts = nvidia(90, 227 << 10);
+  facts.instruction_sets = {{"mma", ""}, {"wgmma", ""}};
+  return facts;
+}
+
+Problem half_problem(std::int64_t head_dim, std::int64_t value_dim, std::int64_t length) {
+  Problem problem = make_problem(head_dim, value_dim, length);
+  problem.data_type = DataType::bf16;
+  return problem;
+}
+
+TEST(NvidiaWgmmaFamily, EveryDimensionFits) {
+  for (std::int64_t head_dim = 8; head_dim <= 256; head_dim += 8) {
+    for (std::int64_t value_dim = 8; value_dim <= 256; value_dim += 8) {
+      for (std::int64_t length : {1, 64, 1000, 9000}) {
+        const Problem problem = half_problem(head_dim, value_dim, length);
+        const Decision decision = decide(problem, hopper(), {});
+        ASSERT_NE(decision.family, nullptr) << head_dim << ", " << value_dim;
+        EXPECT_EQ(decision.family->name(), "nvidia_wgmma");
+        check_wgmma(decision.choice, problem, hopper());
+        if (testing::Test::HasFailure()) FAIL() << head_dim << ", " << value_dim;
+      }
+    }
+  }
+}
+
+TEST(NvidiaWgmmaFamily, PacksTheHeadsOfFewQueries) {
+  const auto pack_of = [](Problem problem, std::int64_t heads, std::int64_t kv_heads,
+                          std::int64_t query_len) {
+    problem.heads = heads;
+    problem.kv_heads = kv_heads;
+    problem.query_len = query_len;
+    const Decision decision = decide(problem, hopper(), {});
+    check_wgmma(decision.choice, problem, hopper());
+    return decision.choice.pack;
+  };
+  const Problem problem = half_problem(128, 128, 4096);
+  EXPECT_EQ(pack_of(problem, 32, 8, 1), 4);
+  EXPECT_EQ(pack_of(problem, 64, 1, 1), 64);
+  EXPECT_EQ(pack_of(problem, 32, 8, 32), 2) << "two heads fill a warpgroup";
+  EXPECT_EQ(pack_of(problem, 24, 2, 1), 4) << "a divisor of 12 and of 64";
+  EXPECT_EQ(pack_of(problem, 21, 3, 1), 1);
+  EXPECT_EQ(pack_of(problem, 32, 32, 1), 1);
+  EXPECT_EQ(pack_of(problem, 32, 8, 4096), 1);
+  Problem blocks = problem;
+  blocks.blocks = BlockShape{128, 128};
+  EXPECT_EQ(pack_of(blocks, 32, 8, 1), 1);
+}
+
+TEST(NvidiaWgmmaFamily, TilesFitBlocks) {
+  Problem problem = half_problem(128, 128, 4096);
+  for (std::int64_t block : {64, 128}) {
+    problem.blocks = BlockShape{block, 128};
+    const Decision decision = decide(problem, hopper(), {});
+    check_wgmma(decision.choice, problem, hopper());
+    EXPECT_EQ(decision.choice.tile.queries, block);
+    EXPECT_EQ(128 % decision.choice.tile.keys, 0);
+  }
+}
+
+TEST(NvidiaWgmmaFamily, FallsBackToMma) {
+  DeviceFacts facts = hopper();
+  facts.instruction_sets["wgmma"] = "wrong results";
+  const Decision decision = decide(half_problem(64, 64, 100), facts, {});
+  EXPECT_EQ(decision.family->name(), "nvidia_mma");
+  EXPECT_EQ(reason_against(decision, "nvidia_wgmma"), "wrong results");
 }
 
 TEST(CpuFamily, IsLegalForEveryWidthAndLength) {
@@ -143,17 +345,17 @@ TEST(CpuFamily, IsLegalForEveryWidthAndLength) {
 TEST(Decide, PrefersTheFamilyOfTheDevice) {
   const Decision on_cpu = decide(make_problem(64, 64), cpu(8), {});
   EXPECT_EQ(on_cpu.family->name(), "cpu");
-  EXPECT_EQ(on_cpu.rejected, std::vector<std::string>{"portable: cpu is preferred"});
+  EXPECT_EQ(reason_against(on_cpu, "portable"), "cpu is preferred");
   const Decision on_gpu = decide(make_problem(64, 64), gpu(256, 32 << 10), {});
   EXPECT_EQ(on_gpu.family->name(), "portable");
-  EXPECT_EQ(on_gpu.rejected, std::vector<std::string>{"cpu: the device is a gpu, not a CPU"});
+  EXPECT_EQ(reason_against(on_gpu, "cpu"), "the device is a gpu, not a CPU");
 }
 
 TEST(Decide, TakesTheFamilyThatWasAskedForOrNone) {
   EXPECT_EQ(decide(make_problem(64, 64), cpu(8), {"portable"}).family->name(), "portable");
   const Decision none = decide(make_problem(64, 64), gpu(256, 32 << 10), {"cpu"});
   EXPECT_EQ(none.family, nullptr);
-  EXPECT_EQ(none.rejected.size(), 2u);
+  EXPECT_EQ(none.rejected.size(), family_names().size());
   EXPECT_EQ(none.category, ErrorCategory::unsupported);
 }
 
@@ -185,11 +387,14 @@ TEST(Decide, RefusesInvalidProblems) {
 
 TEST(Decide, ConfigurationsThatDifferHaveDifferentNames) {
   std::map<std::string, std::map<std::string, std::int64_t>> seen;
-  for (const DeviceFacts& facts : {gpu(256, 16 << 10), gpu(1024, 224 << 10), gpu(1, 16 << 10),
-                                   gpu(16, 16 << 10), cpu(4), cpu(8), cpu(16)}) {
+  for (const DeviceFacts& facts :
+       {gpu(256, 16 << 10), gpu(1024, 224 << 10), gpu(1, 16 << 10), gpu(16, 16 << 10), cpu(4),
+        cpu(8), cpu(16), nvidia(80, 48 << 10), nvidia(90, 224 << 10)}) {
     for (std::int64_t dim : {8, 64, 128, 256}) {
       for (std::int64_t length : {1, 20, 1000}) {
-        const Decision decision = decide(make_problem(dim, dim, length), facts, {});
+        Problem problem = make_problem(dim, dim, length);
+        if (facts.compute_capability) problem.data_type = DataType::bf16;
+        const Decision decision = decide(problem, facts, {});
         ASSERT_NE(decision.family, nullptr);
         const auto defines = defines_of(decision.choice);
         const auto [entry, fresh] =

@@ -20,11 +20,11 @@ constexpr std::int64_t kBatch = 2, kHeads = 3;
 class Checker {
  public:
   Checker(const MaskNode& mask, const Extent& extent, const Tile& tile, std::int64_t workers,
-          bool binned)
+          Dealing dealing)
       : mask_(mask),
         extent_(extent),
         tile_(tile),
-        schedule_(make_schedule(mask, extent, kBatch, kHeads, tile, workers, binned)),
+        schedule_(make_schedule(mask, extent, kBatch, kHeads, tile, workers, dealing)),
         visits_(kBatch * kHeads * extent.query_len * extent.key_len) {}
 
   void check() {
@@ -90,7 +90,9 @@ class Checker {
         weight += steps;
         if (span.mask) masked += double(steps);
       }
-      if (std::ranges::count(schedule_.bins, &row - schedule_.rows.data())) heaviest = kHeaviest;
+      const std::int64_t index = &row - schedule_.rows.data();
+      const bool late = index >= std::ssize(schedule_.rows) - schedule_.late_rows;
+      if (late || std::ranges::count(schedule_.bins, index)) heaviest = kHeaviest;
       EXPECT_LE(weight, heaviest) << "a heavier row stands behind a lighter one";
       heaviest = weight;
       visited += double(weight);
@@ -167,7 +169,8 @@ TEST(ScheduleProperty, AgreesWithBruteForce) {
     SCOPED_TRACE(mask->to_json() + " over " + std::to_string(extent.query_len) + " x " +
                  std::to_string(extent.key_len) + " in tiles of " + std::to_string(tile.queries) +
                  " x " + std::to_string(tile.keys));
-    Checker checker(*mask, extent, tile, uniform(random, 1, 40), repeat % 2);
+    const auto dealing = static_cast<Dealing>(uniform(random, 0, 2));
+    Checker checker(*mask, extent, tile, uniform(random, 1, 40), dealing);
     checker.check();
     if (testing::Test::HasFailure()) return;
   }
@@ -210,7 +213,7 @@ TEST(Schedule, BinsAreEven) {
   constexpr std::int64_t kWorkers = 6;
   for (const Mask& mask : {dense_mask(), causal_mask(), window_mask(300, 0)}) {
     const Schedule schedule =
-        make_schedule(*mask, {6000, 6000}, 1, 1, {192, 64, 48}, kWorkers, true);
+        make_schedule(*mask, {6000, 6000}, 1, 1, {192, 64, 48}, kWorkers, Dealing::binned);
     std::vector<std::int64_t> steps;
     for (std::size_t bin = 0; bin + 1 < schedule.bins.size(); ++bin) {
       steps.push_back(0);
@@ -244,6 +247,22 @@ TEST(Schedule, LongRowsAreSplitWhereTheDeviceWouldIdle) {
   EXPECT_TRUE(make_schedule(*dense_mask(), {4096, 4096}, 1, 1, {64, 64, 64}, 8).merges.empty());
   // One row alone, as of a single query.
   EXPECT_EQ(make_schedule(*dense_mask(), {1, 4096}, 1, 1, {64, 64, 64}, 8).parts, 8);
+}
+
+TEST(Schedule, TheLastOfEqualRowsAreSplitWhereTheDeviceWouldIdle) {
+  // 16 heads of 86 rows for 132 workers: 10.4 rounds, which would take 11.
+  const auto schedule_for = [](std::int64_t heads, Dealing dealing) {
+    return make_schedule(*dense_mask(), {16384, 16384}, 1, heads, {192, 80, 64}, 132, dealing);
+  };
+  EXPECT_LT(schedule_for(16, Dealing::single).balance, 0.95);
+  EXPECT_TRUE(schedule_for(16, Dealing::single).merges.empty());
+  const Schedule split = schedule_for(16, Dealing::taken);
+  EXPECT_GT(split.balance, 0.97);
+  EXPECT_EQ(split.late_rows, split.parts);
+  EXPECT_LE(16 * std::ssize(split.merges), 132);
+  // 20 heads are 13.03 rounds; 132 are even ones.
+  EXPECT_GT(schedule_for(20, Dealing::taken).balance, 0.96);
+  EXPECT_EQ(schedule_for(132, Dealing::taken).late_rows, 0);
 }
 
 // Counts the questions, so that the cost is known without a clock.

@@ -135,7 +135,7 @@ TEST(Quirks, NvidiaStaticLocalMemoryIsForComputeCapability90) {
   }
   facts.compute_capability = 90;
   apply_quirks(facts);
-  EXPECT_EQ(facts.local_memory_bytes, 224 * 1024);
+  EXPECT_EQ(facts.local_memory_bytes, 227 * 1024);
   EXPECT_EQ(facts.local_memory_reported, 48 * 1024);
   EXPECT_EQ(facts.quirks, std::vector<std::string>{"nvidia-static-local-memory"});
 }

@@ -152,6 +152,51 @@ TEST(ProgramStore, WithoutCompilerIsUnsupportedButTheDiskStillServes) {
   });
 }
 
+// No device gives the text that this patch asks for, and most give no text.
+TEST(ProgramStore, APatchThatCannotBeAppliedFailsCleanly) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  on_every_device([](const Engine& engine, const Context& context, const Device& device) {
+    const TemporaryFolder folder;
+    ProgramStore store(context, device, folder.path(), {});
+    ProgramRequest request = request_of(10);
+    request.patch = ProgramPatch{"no such marker", {}};
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      expect_error(ErrorCategory::build_failure,
+                   {"patching test answer", device.facts.name, device.facts.driver_version},
+                   [&] { store.get(request); });
+    }
+    EXPECT_TRUE(fs::is_empty(folder.path()));
+    EXPECT_EQ(run(engine, store.get(request_of(10))), 10);
+  });
+}
+
+// Where the driver gives text, as NVIDIA's does, another number in it gives another answer; a later
+// store takes the patched text from disk, and neither takes it for the program without a patch.
+TEST(ProgramStore, APatchedProgramIsAProgramOfItsOwn) {
+  CLATTN_SKIP_WITHOUT_DEVICE();
+  bool ran = false;
+  on_every_device([&](const Engine& engine, const Context& context, const Device& device) {
+    if (device.facts.compute_capability == 0) return;
+    ran = true;
+    const TemporaryFolder folder;
+    ProgramRequest request = request_of(123456);
+    request.patch = ProgramPatch{"123456", {{"//", "//"}}};
+    // Without its marker the store has no operand: the assembler refuses it.
+    ProgramStore store(context, device, folder.path(), {});
+    expect_error(ErrorCategory::build_failure, {"building test answer, patched, failed"},
+                 [&] { store.get(request); });
+    request.files[0].text =
+        "__kernel void answer(__global int *out) { out[0] = ANSWER;"
+        " asm volatile(\"//NOW st.global.u32 [%0], 7;\" ::\"l\"(out) : \"memory\"); }";
+    request.patch = ProgramPatch{"//NOW ", {}};
+    EXPECT_EQ(run(engine, store.get(request)), 7);
+    EXPECT_EQ(run(engine, ProgramStore(context, device, folder.path(), {}).get(request)), 7);
+    request.patch.reset();
+    EXPECT_EQ(run(engine, store.get(request)), 123456);
+  });
+  if (!ran) GTEST_SKIP() << "no device gives its programs as text";
+}
+
 TEST(KernelFile, EveryEmbeddedFileIsThere) {
   EXPECT_GE(embedded_sources().size(), 6u);
   for (const EmbeddedSource& source : embedded_sources()) {

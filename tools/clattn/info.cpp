@@ -1,5 +1,5 @@
 // clattn info: the OpenCL devices, what each can do, which kernel families it takes and why not the
-// others.
+// others. What only running programs tells, an engine finds out; on other devices none is made.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -19,7 +19,10 @@ struct Options {
 };
 
 nlohmann::ordered_json to_json(const DeviceFacts& facts) {
-  nlohmann::ordered_json families;
+  nlohmann::ordered_json instruction_sets = nlohmann::ordered_json::object(), families;
+  for (const auto& [name, why_not] : facts.instruction_sets) {
+    instruction_sets[name] = {{"usable", why_not.empty()}, {"why_not", why_not}};
+  }
   for (const std::string& family : family_names()) {
     const std::string rejection = family_rejection(family, facts);
     families[family] = {{"taken", rejection.empty()}, {"why_not", rejection}};
@@ -46,12 +49,13 @@ nlohmann::ordered_json to_json(const DeviceFacts& facts) {
           {"compiler", facts.compiler},
           {"unified_memory", facts.unified_memory},
           {"compute_capability", facts.compute_capability},
+          {"instruction_sets", instruction_sets},
           {"quirks", facts.quirks},
           {"families", families}};
 }
 
 void print_line(const char* name, const std::string& value) {
-  fmt::print("    {:<18}{}\n", name, value);
+  fmt::print("    {:<20}{}\n", name, value);
 }
 
 void print_device(std::size_t index, const DeviceFacts& facts, bool is_default) {
@@ -81,12 +85,30 @@ void print_device(std::size_t index, const DeviceFacts& facts, bool is_default) 
     print_line("compute capability",
                fmt::format("{}.{}", facts.compute_capability / 10, facts.compute_capability % 10));
   }
+  for (const auto& [name, why_not] : facts.instruction_sets) {
+    print_line(("instructions " + name).c_str(), why_not.empty() ? "yes" : "no: " + why_not);
+  }
   if (!facts.compiler) print_line("compiler", "none");
   print_line("quirks",
              facts.quirks.empty() ? "none" : fmt::format("{}", fmt::join(facts.quirks, ", ")));
   for (const std::string& family : family_names()) {
     const std::string rejection = family_rejection(family, facts);
     print_line(("family " + family).c_str(), rejection.empty() ? "yes" : "no: " + rejection);
+  }
+}
+
+// The facts, complete where only an engine has them so. A device that makes no engine (its memory
+// may be full) is listed all the same.
+DeviceFacts complete_facts(const Device& device, std::size_t index) {
+  if (device.facts.compute_capability == 0) return device.facts;
+  try {
+    EngineOptions options;
+    options.device = std::to_string(index);
+    return Engine(options).device().facts;
+  } catch (const Error& error) {
+    fmt::print(stderr, "clattn: the instructions of device {} were not tried: {}\n", index,
+               error.what());
+    return device.facts;
   }
 }
 
@@ -99,12 +121,13 @@ int info(const Options& options) {
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const Device& device = devices[i];
     if (chosen && chosen != &device) continue;
+    const DeviceFacts facts = complete_facts(device, i);
     if (!options.json) {
-      print_device(i, device.facts, best == &device);
+      print_device(i, facts, best == &device);
       continue;
     }
     nlohmann::ordered_json entry = {{"index", i}, {"default", best == &device}};
-    entry.update(to_json(device.facts));
+    entry.update(to_json(facts));
     list.push_back(entry);
   }
   if (options.json) fmt::print("{}\n", nlohmann::ordered_json{{"devices", list}}.dump(2));

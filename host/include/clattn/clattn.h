@@ -96,6 +96,9 @@ typedef struct clattn_device {
   char device_version[256];
   char driver_version[256];
   char quirks[512];  // ids of the workarounds that apply, separated by commas
+  // Instructions beyond OpenCL C that an engine tried when it was created, one a line: "mma: yes",
+  // or "wgmma: " and why not. Empty for a device that no engine was created for.
+  char instruction_sets[1024];
   int64_t compute_units;
   int64_t max_clock_mhz;
   int64_t max_work_group_size;    // work-items
@@ -695,7 +698,9 @@ CLATTN_API clattn_status clattn_engine_options_init(clattn_engine_options* optio
                                                     size_t struct_size);
 
 // An engine with a context of its own, on the device that options->device selects. Null options are
-// the defaults; their texts are copied. Errors: those of clattn_device_select; device failure.
+// the defaults; their texts are copied. On an NVIDIA GPU of compute capability 8.0 or later this
+// and the next one try instructions of its tensor cores, and wait for the device. Errors: those of
+// clattn_device_select; device failure.
 CLATTN_API clattn_status clattn_engine_create(const clattn_engine_options* options,
                                               clattn_engine** engine);
 // An engine in the caller's context, which it retains, on one device of it; options->device is
@@ -711,7 +716,8 @@ CLATTN_API void clattn_engine_release(clattn_engine* engine);  // null is ignore
 // it longer than the engine.
 CLATTN_API clattn_status clattn_engine_get_context(const clattn_engine* engine,
                                                    cl_context* context);
-// The engine's device. Set device->struct_size before.
+// The engine's device, with the instructions that it was found to have. Set device->struct_size
+// before.
 CLATTN_API clattn_status clattn_engine_get_device(const clattn_engine* engine,
                                                   clattn_device* device);
 

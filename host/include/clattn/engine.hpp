@@ -164,7 +164,9 @@ class CLATTN_API Plan {
 
 class CLATTN_API Engine {
  public:
-  // A context of its own on the device that options.device selects.
+  // A context of its own on the device that options.device selects. On an NVIDIA GPU of compute
+  // capability 8.0 or later, this and the next one try instructions of its tensor cores
+  // (DeviceFacts::instruction_sets), and wait for the device.
   explicit Engine(const EngineOptions& options = {});
   // The caller's context, which is retained, and one device of it.
   Engine(cl_context context, cl_device_id device, const EngineOptions& options = {});

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,10 @@ struct DeviceFacts {
   bool subgroups = false;        // cl_khr_subgroups or cl_intel_subgroups
   bool compiler = true;          // CL_DEVICE_COMPILER_AVAILABLE
   bool unified_memory = false;
-  int compute_capability = 0;       // NVIDIA: 10 * major + minor, else 0
+  int compute_capability = 0;  // NVIDIA: 10 * major + minor, else 0
+  // Instructions beyond OpenCL C that a probe tried when an engine was made, "mma" and "wgmma" of
+  // NVIDIA: empty where results were right, else why they can't be used; absent: not tried.
+  std::map<std::string, std::string> instruction_sets;
   std::vector<std::string> quirks;  // ids of the entries of runtime/quirks that apply
 };
 

@@ -1,0 +1,372 @@
+#include "tests/emulation/launch.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <clattn/reference.hpp>
+#include <cmath>
+#include <memory>
+#include <stdexcept>
+
+#include "host/planning/attention_program.hpp"
+#include "tests/emulation/decision.hpp"
+#include "tests/emulation/faults.hpp"
+#include "tests/emulation/machine.hpp"
+#include "tests/emulation/program.hpp"
+#include "tests/emulation/tensor.hpp"
+
+namespace clattn::emulation {
+namespace {
+
+template <typename Element>
+GuardedMemory upload(const std::vector<Element>& elements) {
+  GuardedMemory memory(elements.size() * sizeof(Element), sizeof(std::int32_t));
+  if (!elements.empty()) {
+    std::memcpy(memory.bytes().data(), elements.data(), elements.size() * sizeof(Element));
+  }
+  return memory;
+}
+
+void* pointer(const GuardedMemory& memory) {
+  return memory.bytes().empty() ? nullptr : memory.bytes().data();
+}
+
+class CaseRunner {
+ public:
+  CaseRunner(const Case& test_case, const Problem& problem, const Decision& decision,
+             const Program& program)
+      : case_(test_case),
+        problem_(problem),
+        expected_(problem),
+        decision_(decision),
+        choice_(decision.choice),
+        program_(program) {
+    arrange_tokens();
+    set_arguments();
+    problem_.blocks ? list_schedule() : compute_schedule();
+    make_tensors();
+  }
+
+  bool run(std::uint64_t seed) {
+    std::vector<std::span<const std::byte>> readable;
+    for (const auto& tensor : inputs_) readable.push_back(tensor->memory());
+    for (const GuardedMemory& memory : walk_) readable.push_back(memory.bytes());
+    Machine machine(seed, std::move(readable));
+    const FaultReport report(machine);
+    program_.bind(machine);
+    launch(machine);
+    const bool matches = compare_results();
+    if (machine.errors() > 0) fmt::print("  {} errors\n", machine.errors());
+    const bool good = matches && machine.errors() == 0;
+    if (!good) machine.print_seed();
+    return good;
+  }
+
+  std::string description() const {
+    return fmt::format("{} rows x {}, {} late, {} split, {} work-groups, pack {}", arguments_.rows,
+                       arguments_.repeats, arguments_.late_rows, merges_.size(), groups_[0],
+                       choice_.pack);
+  }
+
+ private:
+  // Tensors in the order of the tiles, where the planner chose so.
+  void arrange_tokens() {
+    inner_ = problem_;
+    if (choice_.tilings.empty() || problem_.token_order ||
+        choice_.tilings.front().tokens != TokenAccess::permuted) {
+      return;
+    }
+    query_places_ = tokens_in_order(query_order(*decision_.grid, choice_.tilings.front()));
+    key_places_ = tokens_in_order(key_order(*decision_.grid, choice_.tilings.front()));
+    const auto contiguous = [&](Role role) {
+      const TensorShape shape = tensor_shape(problem_, role);
+      return contiguous_strides(Layout::bhld, shape.heads, shape.length, shape.dim);
+    };
+    inner_.query_strides = contiguous(Role::query);
+    inner_.key_strides = contiguous(Role::key);
+    inner_.value_strides = contiguous(Role::value);
+    inner_.output_strides = contiguous(Role::output);
+  }
+
+  // As make_plan.cpp does.
+  void set_arguments() {
+    const auto view = [&](Role role) {
+      const Strides strides = tensor_shape(inner_, role).strides;
+      return clattn_view{case_.offset, strides.batch, strides.head, strides.token};
+    };
+    arguments_.query = view(Role::query);
+    arguments_.key = view(Role::key);
+    arguments_.value = view(Role::value);
+    arguments_.output = view(Role::output);
+    arguments_.heads = static_cast<clattn_int32>(problem_.heads);
+    arguments_.kv_heads = static_cast<clattn_int32>(problem_.kv_heads);
+    arguments_.query_len = static_cast<clattn_int32>(problem_.query_len);
+    arguments_.key_len = static_cast<clattn_int32>(problem_.key_len);
+    constexpr float kLog2E = 1.44269504088896341f;
+    arguments_.query_scale = problem_.effective_scale() * (problem_.scores.empty() ? kLog2E : 1.0f);
+    std::ranges::copy(decision_.hooks.values, arguments_.values);
+    hooks_.push_back(upload(decision_.hooks.tables));
+    for (const auto& buffer : decision_.hooks.buffers) hooks_.push_back(upload(buffer->values));
+  }
+
+  void compute_schedule() {
+    const std::int64_t workers = case_.compute_units;
+    const Schedule schedule =
+        choice_.tilings.empty()
+            ? make_schedule(*problem_.mask, problem_.extent(), problem_.batch,
+                            problem_.heads / choice_.pack, choice_.tile, workers, choice_.dealing)
+            : make_grid_schedule(problem_, *decision_.grid, choice_.tilings.front(), choice_.tile,
+                                 workers, choice_.dealing);
+    arguments_.schedule_batch = static_cast<clattn_int32>(schedule.batch);
+    arguments_.schedule_heads = static_cast<clattn_int32>(schedule.heads);
+    arguments_.rows = static_cast<clattn_int32>(schedule.rows.size());
+    arguments_.repeats = static_cast<clattn_int32>(schedule.repeats);
+    arguments_.late_rows = static_cast<clattn_int32>(schedule.late_rows);
+    merges_ = schedule.merges;
+    if (!merges_.empty()) arguments_.parts = static_cast<clattn_int32>(schedule.parts);
+    walk_.push_back(upload(schedule.rows));
+    walk_.push_back(upload(schedule.spans));
+    walk_.push_back(upload(schedule.bins));
+    walk_.push_back(upload(schedule.query_entries));
+    walk_.push_back(upload(schedule.key_entries));
+  }
+
+  void list_schedule() {
+    const BlockShape& shape = *problem_.blocks;
+    const Extent extent = problem_.extent();
+    const std::int64_t parts = case_.list_parts, tile = choice_.tile.queries;
+    const std::int64_t tiles = (shape.query_block + tile - 1) / tile;
+    const std::int64_t slices = shape.batch * shape.heads;
+    const std::int64_t rows = slices * shape.query_blocks(extent);
+    arguments_.schedule_batch = static_cast<clattn_int32>(shape.batch);
+    arguments_.schedule_heads = static_cast<clattn_int32>(shape.heads);
+    arguments_.query_block = static_cast<clattn_int32>(shape.query_block);
+    arguments_.key_block = static_cast<clattn_int32>(shape.key_block);
+    arguments_.query_blocks = static_cast<clattn_int32>(shape.query_blocks(extent));
+    arguments_.key_blocks = static_cast<clattn_int32>(shape.key_blocks(extent));
+    arguments_.list_capacity = static_cast<clattn_int32>(shape.row_capacity(extent));
+    arguments_.list_parts = static_cast<clattn_int32>(parts);
+    arguments_.rows = static_cast<clattn_int32>(rows * tiles * parts);
+    arguments_.repeats = static_cast<clattn_int32>(problem_.batch * problem_.heads / slices);
+    if (parts > 1) arguments_.parts = arguments_.rows;
+    for (std::int64_t row = 0; parts > 1 && row < rows; ++row) {
+      const std::int64_t block_begin = row % arguments_.query_blocks * shape.query_block;
+      const std::int64_t block_end = std::min(block_begin + shape.query_block, problem_.query_len);
+      for (std::int64_t t = 0; block_begin + t * tile < block_end && t < tiles; ++t) {
+        const auto begin = static_cast<clattn_int32>(block_begin + t * tile);
+        const auto end = static_cast<clattn_int32>(std::min(begin + tile, block_end));
+        const auto part = static_cast<clattn_int32>((row * tiles + t) * parts);
+        merges_.push_back({static_cast<clattn_int32>(row / arguments_.query_blocks),
+                           {begin, end, 0, 0},
+                           part,
+                           static_cast<clattn_int32>(part + parts)});
+      }
+    }
+    BlockLists lists = make_block_lists(*problem_.mask, shape, extent);
+    if (case_.key_lengths) {
+      for (std::int64_t i = 0; i < slices * arguments_.key_blocks; ++i) {
+        const std::int64_t begin = i % arguments_.key_blocks * shape.key_block;
+        const std::int64_t whole = std::min(shape.key_block, problem_.key_len - begin);
+        lists.key_lengths.push_back(static_cast<std::int32_t>(i % 3 == 1   ? whole / 2
+                                                              : i % 7 == 3 ? 0
+                                                                           : shape.key_block));
+      }
+    }
+    expected_.blocks.reset();
+    expected_.mask = block_lists_mask(lists, extent, problem_.mask);
+    std::vector<std::int32_t> order;
+    for (std::int64_t row = rows; case_.row_order && row > 0;) {
+      order.push_back(static_cast<std::int32_t>(--row));
+    }
+    if (case_.broken) {
+      lists.partial_count[0] = -3;
+      lists.partial_index[2 * arguments_.list_capacity] = arguments_.key_blocks + 5;
+      broken_rows_ = {0, 2};
+    }
+    for (const auto* list : {&lists.partial_count, &lists.partial_index, &lists.full_count,
+                             &lists.full_index, &lists.key_lengths, &order}) {
+      walk_.push_back(upload(*list));
+    }
+  }
+
+  void make_tensors() {
+    Random random(7);  // the same for each seed
+    const std::vector<std::int32_t>* places[] = {&query_places_, &key_places_, &key_places_};
+    std::vector<std::unique_ptr<Tensor>> originals;
+    for (Role role : {Role::query, Role::key, Role::value}) {
+      originals.push_back(std::make_unique<Tensor>(problem_, role, 0));
+      originals.back()->fill(random);
+      inputs_.push_back(std::make_unique<Tensor>(inner_, role, case_.offset));
+      inputs_.back()->fill(*originals.back(), *places[inputs_.size() - 1]);
+    }
+    output_ = std::make_unique<Tensor>(inner_, Role::output, case_.offset);
+    lse_ = GuardedMemory(4 * problem_.batch * problem_.heads * problem_.query_len, 4);
+    tile_rows_ = choice_.tile.queries * choice_.pack;
+    const std::int64_t rows =
+        merges_.empty() ? 0 : arguments_.parts * arguments_.repeats * tile_rows_;
+    part_outputs_ = GuardedMemory(4 * rows * problem_.value_dim);
+    part_lse_ = GuardedMemory(4 * rows);
+    setup_ = GuardedMemory(choice_.setup_bytes, 8);
+    const HostTensors tensors = {originals[0]->elements(), originals[1]->elements(),
+                                 originals[2]->elements()};
+    exact_ = reference_attention(expected_, tensors);
+    plain_ = reference_attention(expected_, tensors, ReferencePrecision::storage);
+
+    const std::int64_t count = std::int64_t{arguments_.rows} * arguments_.repeats;
+    if (choice_.dealing == Dealing::taken) {
+      groups_[0] = std::min(count, case_.compute_units);
+    } else {
+      groups_[0] = arguments_.rows;
+      groups_[1] = arguments_.repeats;
+    }
+  }
+
+  void launch(Machine& machine) {
+    output_->poison();
+    for (GuardedMemory* memory : {&lse_, &part_outputs_, &part_lse_, &setup_}) memory->poison();
+    std::vector<void*> tensors = {&arguments_};
+    for (const auto& tensor : inputs_) tensors.push_back(tensor->data());
+    if (!choice_.setup.empty()) {
+      std::vector<void*> values = tensors;
+      values.push_back(pointer(setup_));
+      const auto setup = program_.kernel(choice_.setup);
+      const std::size_t one[3] = {1, 1, 1};
+      machine.run_independent([&] { setup(values.data()); }, one);
+    }
+
+    std::vector<void*> values = tensors;
+    for (void* result : {static_cast<void*>(output_->data()), pointer(lse_), pointer(part_outputs_),
+                         pointer(part_lse_)}) {
+      values.push_back(result);
+    }
+    if (!choice_.setup.empty()) values.push_back(pointer(setup_));
+    for (const GuardedMemory& memory : walk_) values.push_back(pointer(memory));
+    for (const GuardedMemory& memory : hooks_) values.push_back(pointer(memory));
+    const auto attention = program_.kernel("attention");
+    Launch launch;
+    launch.kernel = [&] { attention(values.data()); };
+    std::copy_n(groups_, 2, launch.groups);
+    launch.work_group_size = choice_.work_group_size;
+    launch.local_memory_bytes = choice_.local_memory_bytes;
+    launch.resident = case_.compute_units;
+    machine.run(launch);
+
+    if (merges_.empty()) return;
+    const GuardedMemory merges = upload(merges_);
+    auto count = static_cast<int>(merges_.size());
+    values = {&arguments_,
+              pointer(merges),
+              &count,
+              pointer(part_outputs_),
+              pointer(part_lse_),
+              output_->data(),
+              pointer(lse_),
+              problem_.blocks ? nullptr : pointer(walk_[3])};
+    for (const GuardedMemory& memory : hooks_) values.push_back(pointer(memory));
+    const auto merge = program_.kernel("merge_parts");
+    const std::size_t global[3] = {static_cast<std::size_t>(problem_.value_dim / 8),
+                                   static_cast<std::size_t>(tile_rows_),
+                                   merges_.size() * static_cast<std::size_t>(arguments_.repeats)};
+    machine.run_independent([&] { merge(values.data()); }, global);
+  }
+
+  // Rows whose lists are none are NaN; in place of them the reference's stand in `actual`.
+  bool compare_results() const {
+    const std::int64_t rows = problem_.batch * problem_.heads * problem_.query_len;
+    std::vector<double> output(exact_.output.size()), lse(exact_.lse.size());
+    // Rows come in the order of the tiles.
+    const auto* lse_values = reinterpret_cast<const float*>(lse_.bytes().data());
+    output_->for_each(
+        [&](std::int64_t i, std::int64_t b, std::int64_t h, std::int64_t t, std::int64_t d) {
+          const std::int64_t slice = (b * problem_.heads + h) * problem_.query_len;
+          const std::int64_t row = slice + Tensor::place(query_places_, t);
+          output[row * problem_.value_dim + d] = output_->get(i);
+          lse[row] = lse_values[slice + t];
+        });
+    bool good = true;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      if (!is_broken(row)) continue;
+      bool nan = std::isnan(lse[row]);
+      lse[row] = exact_.lse[row];
+      for (std::int64_t i = row * problem_.value_dim; i < (row + 1) * problem_.value_dim; ++i) {
+        nan &= std::isnan(output[i]);
+        output[i] = exact_.output[i];
+      }
+      if (!nan) good = false;
+    }
+    if (!good) fmt::print("  rows of broken lists are not NaN\n");
+    if (!output_->beside_is_poison()) {
+      fmt::print("  something beside the output was written\n");
+      good = false;
+    }
+    double largest = 1.0;
+    for (double element : exact_.output) largest = std::max(largest, std::abs(element));
+    good &=
+        passes("output", problem_.value_dim, output, exact_.output, plain_.output, 1e-5 * largest);
+    good &= passes("LSE", 1, lse, exact_.lse, plain_.lse, 2e-5);
+    return good;
+  }
+
+  bool is_broken(std::int64_t row) const {
+    if (broken_rows_.empty()) return false;
+    const std::int64_t head = row / problem_.query_len, query = row % problem_.query_len;
+    const std::int64_t slice =
+        (arguments_.schedule_batch > 1 ? head / problem_.heads : 0) * arguments_.schedule_heads +
+        (arguments_.schedule_heads > 1 ? head % problem_.heads : 0);
+    const std::int64_t block_row = slice * arguments_.query_blocks + query / arguments_.query_block;
+    return std::ranges::find(broken_rows_, block_row) != broken_rows_.end();
+  }
+
+  bool passes(const char* name, std::int64_t columns, const std::vector<double>& actual,
+              const std::vector<double>& exact, const std::vector<double>& plain,
+              double absolute) const {
+    const Comparison comparison = compare(actual, exact, plain, absolute);
+    if (comparison.pass) return true;
+    const std::int64_t row = comparison.worst / columns;
+    fmt::print(
+        "  {} is off by {}, limit {}, at slice {}, query {}, column {}: {} instead of {}; {} not "
+        "finite\n",
+        name, comparison.max_error, comparison.limit, row / problem_.query_len,
+        row % problem_.query_len, comparison.worst % columns, comparison.worst_actual,
+        comparison.worst_expected, comparison.non_finite);
+    return false;
+  }
+
+  const Case& case_;
+  const Problem& problem_;
+  Problem expected_;  // without lists that come at launch
+  Problem inner_;     // as the kernel sees it
+  const Decision& decision_;
+  const KernelChoice& choice_;
+  const Program& program_;
+
+  clattn_arguments arguments_ = {};
+  std::int64_t groups_[2] = {1, 1};
+  std::int64_t tile_rows_ = 0;
+  std::vector<clattn_merge> merges_;
+  std::vector<std::int32_t> query_places_, key_places_;  // of a position, its token
+  std::vector<std::int64_t> broken_rows_;
+  std::vector<GuardedMemory> walk_, hooks_;
+  std::vector<std::unique_ptr<Tensor>> inputs_;
+  std::unique_ptr<Tensor> output_;
+  GuardedMemory lse_, part_outputs_, part_lse_, setup_;
+  ReferenceResult exact_, plain_;
+};
+
+}  // namespace
+
+bool run_case(const std::string& family, const Case& test_case, std::uint64_t first_seed,
+              std::uint64_t seeds, const std::filesystem::path& folder) {
+  const Problem problem = problem_of(test_case);
+  const Decision decision = decide_case(family, problem, test_case);
+  const Program program(attention_program(problem, decision), folder);
+  CaseRunner runner(test_case, problem, decision, program);
+  fmt::print("  {}: {}\n", decision.choice.id, runner.description());
+  bool good = true;
+  for (std::uint64_t seed = first_seed; seed < first_seed + seeds; ++seed) {
+    good &= runner.run(seed);
+  }
+  return good;
+}
+
+}  // namespace clattn::emulation
