@@ -7,33 +7,12 @@
 
 #include "host/invalid.hpp"
 #include "host/planning/attention_program.hpp"
+#include "host/planning/kernel_arguments.hpp"
 #include "host/planning/plan_state.hpp"
 #include "runtime/status.hpp"
 
 namespace clattn {
 namespace {
-
-clattn_view view_of(const Problem& problem, Role role) {
-  const Strides strides = tensor_shape(problem, role).strides;
-  return {0, strides.batch, strides.head, strides.token};
-}
-
-// All but the offsets, which each launch brings, and the schedule's.
-clattn_arguments make_arguments(const Problem& problem, const Hooks& hooks) {
-  clattn_arguments arguments = {};
-  arguments.query = view_of(problem, Role::query);
-  arguments.key = view_of(problem, Role::key);
-  arguments.value = view_of(problem, Role::value);
-  arguments.output = view_of(problem, Role::output);
-  arguments.heads = static_cast<clattn_int32>(problem.heads);
-  arguments.kv_heads = static_cast<clattn_int32>(problem.kv_heads);
-  arguments.query_len = static_cast<clattn_int32>(problem.query_len);
-  arguments.key_len = static_cast<clattn_int32>(problem.key_len);
-  constexpr float kLog2E = 1.44269504088896341f;
-  arguments.query_scale = problem.effective_scale() * (problem.scores.empty() ? kLog2E : 1.0f);
-  std::copy(hooks.values.begin(), hooks.values.end(), arguments.values);
-  return arguments;
-}
 
 std::int64_t work_group_limit(const Kernel& kernel, cl_device_id device) {
   std::size_t limit = 0;
@@ -98,23 +77,14 @@ class PlanMaker {
   // Rows and spans that the host makes.
   void compute_schedule() {
     const std::int64_t workers = plan_.engine->device.facts.compute_units;
-    const Schedule schedule =
-        choice_.tilings.empty()
-            ? make_schedule(*problem_.mask, problem_.extent(), problem_.batch,
-                            problem_.heads / choice_.pack, choice_.tile, workers, choice_.dealing)
-            : make_grid_schedule(problem_, *decision_.grid, choice_.tilings.front(), choice_.tile,
-                                 workers, choice_.dealing);
+    const Schedule schedule = schedule_of(problem_, decision_, workers);
     PlanReport& report = plan_.report;
     report.tiles_total = schedule.tiles_total;
     report.tiles_visited = schedule.tiles_visited;
     report.tiles_masked = schedule.tiles_masked;
     report.balance = schedule.balance;
     plan_.pairs_visited = schedule.pairs_visited * double(choice_.pack);
-    plan_.arguments.schedule_batch = static_cast<clattn_int32>(schedule.batch);
-    plan_.arguments.schedule_heads = static_cast<clattn_int32>(schedule.heads);
-    plan_.arguments.rows = static_cast<clattn_int32>(schedule.rows.size());
-    plan_.arguments.repeats = static_cast<clattn_int32>(schedule.repeats);
-    plan_.arguments.late_rows = static_cast<clattn_int32>(schedule.late_rows);
+    set_schedule(schedule, plan_.arguments);
     const auto groups =
         choice_.dealing == Dealing::binned ? schedule.bins.size() - 1 : schedule.rows.size();
     launch(static_cast<std::int64_t>(groups), schedule.repeats);
@@ -125,7 +95,7 @@ class PlanMaker {
     const Memory query_entries = memory_.upload(schedule.query_entries);
     keep(plan_.attention, plan_.attention_walk + 3, query_entries);
     keep(plan_.attention, plan_.attention_walk + 4, memory_.upload(schedule.key_entries));
-    split(schedule.merges, schedule.parts, schedule.repeats, query_entries);
+    split(schedule.merges, schedule.repeats, query_entries);
     set_hooks(plan_.attention_walk + 5);
   }
 
@@ -151,17 +121,8 @@ class PlanMaker {
     report.tiles_visited = report.tiles_masked = report.tiles_total;
     plan_.pairs_visited = double(problem_.batch * problem_.heads) * double(problem_.query_len) *
                           double(problem_.key_len);
-    clattn_arguments& arguments = plan_.arguments;
-    arguments.schedule_batch = static_cast<clattn_int32>(shape.batch);
-    arguments.schedule_heads = static_cast<clattn_int32>(shape.heads);
-    arguments.query_block = static_cast<clattn_int32>(shape.query_block);
-    arguments.key_block = static_cast<clattn_int32>(shape.key_block);
-    arguments.query_blocks = static_cast<clattn_int32>(shape.query_blocks(extent));
-    arguments.key_blocks = static_cast<clattn_int32>(shape.key_blocks(extent));
-    arguments.list_capacity = static_cast<clattn_int32>(shape.row_capacity(extent));
-    arguments.list_parts = static_cast<clattn_int32>(parts);
-    arguments.rows = static_cast<clattn_int32>(rows * tiles * parts);
-    arguments.repeats = static_cast<clattn_int32>(repeats);
+    const std::vector<clattn_merge> merges =
+        set_listed_schedule(problem_, tile, parts, plan_.arguments);
     constexpr std::int64_t kMostGroups = 8;  // a compute unit, where each takes several rows
     launch(
         choice_.dealing == Dealing::binned
@@ -169,22 +130,7 @@ class PlanMaker {
             : rows * tiles * parts,
         repeats);
     if (!plan_.attention) return;
-    std::vector<clattn_merge> merges;
-    for (std::int64_t row = 0; parts > 1 && row < rows; ++row) {
-      const std::int64_t block_begin = row % arguments.query_blocks * shape.query_block;
-      const std::int64_t block_end = std::min(block_begin + shape.query_block, problem_.query_len);
-      for (std::int64_t t = 0; t < tiles; ++t) {
-        const std::int64_t begin = block_begin + t * tile;
-        if (begin >= block_end) break;
-        const std::int64_t part = (row * tiles + t) * parts;
-        merges.push_back({static_cast<clattn_int32>(row / arguments.query_blocks),
-                          {static_cast<clattn_int32>(begin),
-                           static_cast<clattn_int32>(std::min(begin + tile, block_end)), 0, 0},
-                          static_cast<clattn_int32>(part),
-                          static_cast<clattn_int32>(part + parts)});
-      }
-    }
-    split(merges, parts > 1 ? rows * tiles * parts : 0, repeats, Memory());
+    split(merges, repeats, Memory());
     set_hooks(plan_.attention_walk + sizeof(BlockListBuffers) / sizeof(cl_mem));
   }
 
@@ -201,7 +147,7 @@ class PlanMaker {
   }
 
   // The workspace of split rows and the kernel that merges them.
-  void split(const std::vector<clattn_merge>& merges, std::int64_t parts, std::int64_t repeats,
+  void split(const std::vector<clattn_merge>& merges, std::int64_t repeats,
              const Memory& query_entries) {
     if (merges.empty()) {
       set_memory(plan_.attention, kPartOutputs, nullptr);
@@ -209,10 +155,10 @@ class PlanMaker {
       return;
     }
     plan_.report.split_rows = static_cast<std::int64_t>(merges.size()) * repeats;
-    plan_.report.parts = parts * repeats;
-    plan_.arguments.parts = static_cast<clattn_int32>(parts);
+    const std::int64_t parts = plan_.arguments.parts * repeats;
+    plan_.report.parts = parts;
     plan_.merge = make_kernel(program_, "merge_parts");
-    const std::int64_t rows = parts * repeats * choice_.tile.queries * choice_.pack;
+    const std::int64_t rows = parts * choice_.tile.queries * choice_.pack;
     const Memory outputs = memory_.allocate(4 * rows * problem_.value_dim);
     const Memory lse = memory_.allocate(4 * rows);
     keep(plan_.attention, kPartOutputs, outputs);

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "host/planning/attention_program.hpp"
+#include "host/planning/kernel_arguments.hpp"
 #include "tests/emulation/decision.hpp"
 #include "tests/emulation/faults.hpp"
 #include "tests/emulation/machine.hpp"
@@ -88,42 +89,20 @@ class CaseRunner {
     inner_.output_strides = contiguous(Role::output);
   }
 
-  // As make_plan.cpp does.
   void set_arguments() {
-    const auto view = [&](Role role) {
-      const Strides strides = tensor_shape(inner_, role).strides;
-      return clattn_view{case_.offset, strides.batch, strides.head, strides.token};
-    };
-    arguments_.query = view(Role::query);
-    arguments_.key = view(Role::key);
-    arguments_.value = view(Role::value);
-    arguments_.output = view(Role::output);
-    arguments_.heads = static_cast<clattn_int32>(problem_.heads);
-    arguments_.kv_heads = static_cast<clattn_int32>(problem_.kv_heads);
-    arguments_.query_len = static_cast<clattn_int32>(problem_.query_len);
-    arguments_.key_len = static_cast<clattn_int32>(problem_.key_len);
-    constexpr float kLog2E = 1.44269504088896341f;
-    arguments_.query_scale = problem_.effective_scale() * (problem_.scores.empty() ? kLog2E : 1.0f);
-    std::ranges::copy(decision_.hooks.values, arguments_.values);
+    arguments_ = make_arguments(inner_, decision_.hooks);
+    for (clattn_view* view :
+         {&arguments_.query, &arguments_.key, &arguments_.value, &arguments_.output}) {
+      view->offset = case_.offset;
+    }
     hooks_.push_back(upload(decision_.hooks.tables));
     for (const auto& buffer : decision_.hooks.buffers) hooks_.push_back(upload(buffer->values));
   }
 
   void compute_schedule() {
-    const std::int64_t workers = case_.compute_units;
-    const Schedule schedule =
-        choice_.tilings.empty()
-            ? make_schedule(*problem_.mask, problem_.extent(), problem_.batch,
-                            problem_.heads / choice_.pack, choice_.tile, workers, choice_.dealing)
-            : make_grid_schedule(problem_, *decision_.grid, choice_.tilings.front(), choice_.tile,
-                                 workers, choice_.dealing);
-    arguments_.schedule_batch = static_cast<clattn_int32>(schedule.batch);
-    arguments_.schedule_heads = static_cast<clattn_int32>(schedule.heads);
-    arguments_.rows = static_cast<clattn_int32>(schedule.rows.size());
-    arguments_.repeats = static_cast<clattn_int32>(schedule.repeats);
-    arguments_.late_rows = static_cast<clattn_int32>(schedule.late_rows);
+    const Schedule schedule = schedule_of(problem_, decision_, case_.compute_units);
+    set_schedule(schedule, arguments_);
     merges_ = schedule.merges;
-    if (!merges_.empty()) arguments_.parts = static_cast<clattn_int32>(schedule.parts);
     walk_.push_back(upload(schedule.rows));
     walk_.push_back(upload(schedule.spans));
     walk_.push_back(upload(schedule.bins));
@@ -134,37 +113,10 @@ class CaseRunner {
   void list_schedule() {
     const BlockShape& shape = *problem_.blocks;
     const Extent extent = problem_.extent();
-    const std::int64_t parts = case_.list_parts, tile = choice_.tile.queries;
-    const std::int64_t tiles = (shape.query_block + tile - 1) / tile;
-    const std::int64_t slices = shape.batch * shape.heads;
-    const std::int64_t rows = slices * shape.query_blocks(extent);
-    arguments_.schedule_batch = static_cast<clattn_int32>(shape.batch);
-    arguments_.schedule_heads = static_cast<clattn_int32>(shape.heads);
-    arguments_.query_block = static_cast<clattn_int32>(shape.query_block);
-    arguments_.key_block = static_cast<clattn_int32>(shape.key_block);
-    arguments_.query_blocks = static_cast<clattn_int32>(shape.query_blocks(extent));
-    arguments_.key_blocks = static_cast<clattn_int32>(shape.key_blocks(extent));
-    arguments_.list_capacity = static_cast<clattn_int32>(shape.row_capacity(extent));
-    arguments_.list_parts = static_cast<clattn_int32>(parts);
-    arguments_.rows = static_cast<clattn_int32>(rows * tiles * parts);
-    arguments_.repeats = static_cast<clattn_int32>(problem_.batch * problem_.heads / slices);
-    if (parts > 1) arguments_.parts = arguments_.rows;
-    for (std::int64_t row = 0; parts > 1 && row < rows; ++row) {
-      const std::int64_t block_begin = row % arguments_.query_blocks * shape.query_block;
-      const std::int64_t block_end = std::min(block_begin + shape.query_block, problem_.query_len);
-      for (std::int64_t t = 0; block_begin + t * tile < block_end && t < tiles; ++t) {
-        const auto begin = static_cast<clattn_int32>(block_begin + t * tile);
-        const auto end = static_cast<clattn_int32>(std::min(begin + tile, block_end));
-        const auto part = static_cast<clattn_int32>((row * tiles + t) * parts);
-        merges_.push_back({static_cast<clattn_int32>(row / arguments_.query_blocks),
-                           {begin, end, 0, 0},
-                           part,
-                           static_cast<clattn_int32>(part + parts)});
-      }
-    }
+    merges_ = set_listed_schedule(problem_, choice_.tile.queries, case_.list_parts, arguments_);
     BlockLists lists = make_block_lists(*problem_.mask, shape, extent);
     if (case_.key_lengths) {
-      for (std::int64_t i = 0; i < slices * arguments_.key_blocks; ++i) {
+      for (std::int64_t i = 0; i < shape.batch * shape.heads * arguments_.key_blocks; ++i) {
         const std::int64_t begin = i % arguments_.key_blocks * shape.key_block;
         const std::int64_t whole = std::min(shape.key_block, problem_.key_len - begin);
         lists.key_lengths.push_back(static_cast<std::int32_t>(i % 3 == 1   ? whole / 2
@@ -175,6 +127,7 @@ class CaseRunner {
     expected_.blocks.reset();
     expected_.mask = block_lists_mask(lists, extent, problem_.mask);
     std::vector<std::int32_t> order;
+    const std::int64_t rows = shape.batch * shape.heads * arguments_.query_blocks;
     for (std::int64_t row = rows; case_.row_order && row > 0;) {
       order.push_back(static_cast<std::int32_t>(--row));
     }
