@@ -138,11 +138,9 @@ class CpuFamily final : public Family {
     CpuConfig config = choose_dense_config(problem, facts);
     if (grid) {
       const std::vector<CpuConfig> configs = smaller_configs(config);
-      const auto fitting = fit_boxes(problem, *grid, options, tile_speeds(configs), choice.tilings);
-      if (!fitting) {
-        reason = tile_too_large(options, config.query_tile());
-        return std::nullopt;
-      }
+      const auto fitting =
+          fit_boxes(problem, *grid, options, tile_speeds(configs), choice.tilings, reason);
+      if (!fitting) return std::nullopt;
       config = configs[*fitting];
     } else if (has_seams(problem)) {
       config = fit_rows(problem, config);

@@ -16,11 +16,6 @@ const std::vector<const Family*>& families() {
   return all;
 }
 
-std::string tile_too_large(const PlanOptions& options, std::int64_t largest) {
-  return fmt::format("a query tile of {} holds more than {} queries, the largest of this device",
-                     fmt::join(options.query_tile, "x"), largest);
-}
-
 bool has_seams(const Problem& problem) {
   return problem.blocks || !problem.mask->seams({}, problem.extent()).empty();
 }
@@ -65,7 +60,7 @@ std::size_t fit_rows(const Problem& problem, const std::vector<TileSpeed>& tiles
 std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,
                                      const PlanOptions& options,
                                      const std::vector<TileSpeed>& tiles,
-                                     std::vector<Tiling>& tilings) {
+                                     std::vector<Tiling>& tilings, std::string& reason) {
   TilingWeigher weigher(problem, grid, options);
   std::optional<std::size_t> best;
   for (std::size_t i = 0; i < tiles.size(); ++i) {
@@ -74,6 +69,11 @@ std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& 
     if (best && weighed.front().cost_flops >= tilings.front().cost_flops) continue;
     best = i;
     tilings = std::move(weighed);
+  }
+  if (!best) {
+    reason =
+        fmt::format("a query tile of {} holds more than {} queries, the largest of this device",
+                    fmt::join(options.query_tile, "x"), tiles.front().tile.queries);
   }
   return best;
 }

@@ -66,9 +66,6 @@ const Family& nvidia_mma_family();
 const Family& cpu_family();
 const Family& portable_family();
 
-// Why nothing fits the tile of queries that was asked for.
-std::string tile_too_large(const PlanOptions& options, std::int64_t largest);
-
 // Whether rows of tiles have natural places to begin, so that the size of the tile matters.
 bool has_seams(const Problem& problem);
 // What a tile makes of the problem's seams, in the first slice: keys that its rows walk, and pairs
@@ -85,11 +82,12 @@ TileCost tile_cost(const Problem& problem, const Tile& tile, std::int64_t key_st
 // Which of a family's tiles takes the least time where tokens stay in place, an index.
 std::size_t fit_rows(const Problem& problem, const std::vector<TileSpeed>& tiles);
 // Which of a family's tiles takes the least time where tiles are boxes of a grid, an index; the
-// tilings of that tile are left in `tilings`. Nothing where what was asked for fits none.
+// tilings of that tile are left in `tilings`. Nothing where what was asked for fits none, not even
+// the first tile, the largest, and then `reason` says so.
 std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,
                                      const PlanOptions& options,
                                      const std::vector<TileSpeed>& tiles,
-                                     std::vector<Tiling>& tilings);
+                                     std::vector<Tiling>& tilings, std::string& reason);
 
 // The planner's decision: pure.
 struct Decision {

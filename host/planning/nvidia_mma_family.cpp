@@ -110,11 +110,8 @@ class NvidiaMmaFamily final : public Family {
     KernelChoice choice;
     const MmaConfig* config = &configs.front();
     if (grid) {
-      const auto fitting = fit_boxes(problem, *grid, options, speeds, choice.tilings);
-      if (!fitting) {
-        reason = tile_too_large(options, configs.front().query_tile);
-        return std::nullopt;
-      }
+      const auto fitting = fit_boxes(problem, *grid, options, speeds, choice.tilings, reason);
+      if (!fitting) return std::nullopt;
       config = &configs[*fitting];
     } else if (has_seams(problem) || problem.query_len < config->query_tile) {
       config = &configs[fit_rows(problem, speeds)];

@@ -129,8 +129,7 @@ class NvidiaWgmmaFamily final : public Family {
     const std::int64_t pack = grid ? 1 : pack_of(problem);
     std::vector<WgmmaConfig> configs;
     for (const WgmmaConfig& config : kConfigs) {
-      if (!config.is_valid(problem, facts, grid.has_value())) continue;
-      configs.push_back(config);
+      if (config.is_valid(problem, facts, grid.has_value())) configs.push_back(config);
     }
     if (grid) keep_for_boxes(configs);
     if (configs.empty()) {
@@ -141,44 +140,37 @@ class NvidiaWgmmaFamily final : public Family {
     std::vector<TileSpeed> speeds;
     for (const WgmmaConfig& config : configs) speeds.push_back(speed_of(config, pack));
     KernelChoice choice;
-    const WgmmaConfig* config = &configs.front();
-    if (grid) {
-      const auto fitting = fit_boxes(problem, *grid, options, speeds, choice.tilings);
-      if (!fitting) {
-        reason = tile_too_large(options, configs.front().query_tile);
-        return std::nullopt;
-      }
-      config = &configs[*fitting];
-    } else {
-      config = &configs[fit_rows(problem, speeds)];
-    }
-    const std::int64_t query_stages = config->query_stages(problem, facts, grid.has_value());
-    const std::int64_t stages = config->stages(problem, facts, grid.has_value());
-    choice.id = fmt::format("q{}k{}s{}", config->query_tile, config->key_tile, stages);
-    choice.defines = {{"QUERY_TILE", config->query_tile},
-                      {"KEY_TILE", config->key_tile},
+    const auto fitting = grid ? fit_boxes(problem, *grid, options, speeds, choice.tilings, reason)
+                              : fit_rows(problem, speeds);
+    if (!fitting) return std::nullopt;
+    const WgmmaConfig& config = configs[*fitting];
+    const std::int64_t query_stages = config.query_stages(problem, facts, grid.has_value());
+    const std::int64_t stages = config.stages(problem, facts, grid.has_value());
+    choice.id = fmt::format("q{}k{}s{}", config.query_tile, config.key_tile, stages);
+    choice.defines = {{"QUERY_TILE", config.query_tile},
+                      {"KEY_TILE", config.key_tile},
                       {"STAGES", stages},
                       {"QUERY_STAGES", query_stages},
-                      {"PRODUCER_REGISTERS", config->producer_registers},
-                      {"CONSUMER_REGISTERS", config->consumer_registers}};
-    choice.generated = {wgmma_statements({problem.data_type, config->query_tile, config->key_tile,
+                      {"PRODUCER_REGISTERS", config.producer_registers},
+                      {"CONSUMER_REGISTERS", config.consumer_registers}};
+    choice.generated = {wgmma_statements({problem.data_type, config.query_tile, config.key_tile,
                                           problem.head_dim, problem.value_dim},
                                          kMarker)};
     choice.files = {"nvidia/ptx.cl", "nvidia/hopper.cl", "nvidia/wgmma_ring.cl",
                     "nvidia/wgmma_producer.cl", "nvidia/wgmma.cl"};
     // A compute unit runs one work-group, which the assembler must know before it takes setmaxnreg.
-    const std::string launch = fmt::format(".reqntid {}, 1, 1", config->work_group());
+    const std::string launch = fmt::format(".reqntid {}, 1, 1", config.work_group());
     choice.patch = ProgramPatch{
         kMarker, {{".target sm_90,", ".target sm_90a,"}, {launch, launch + "\n.minnctapersm 1"}}};
     choice.setup = "make_tensor_maps";
     choice.setup_bytes = 3 * 128 + 8;
     choice.dealing = Dealing::taken;
-    choice.tile = config->tile(pack);
+    choice.tile = config.tile(pack);
     choice.pack = pack;
-    choice.work_group_size = config->work_group();
+    choice.work_group_size = config.work_group();
     choice.counts_registers = true;
     choice.local_memory_bytes =
-        config->local_memory(problem, stages, query_stages, grid.has_value());
+        config.local_memory(problem, stages, query_stages, grid.has_value());
     choice.why = "wgmma, asynchronous copies and warpgroups that share out the work";
     return choice;
   }

@@ -121,11 +121,9 @@ class PortableFamily final : public Family {
     KernelChoice choice;
     const PortableConfig* config = &configs.front();
     if (grid) {
-      const auto fitting = fit_boxes(problem, *grid, options, tile_speeds(configs), choice.tilings);
-      if (!fitting) {
-        reason = tile_too_large(options, configs.front().query_tile);
-        return std::nullopt;
-      }
+      const auto fitting =
+          fit_boxes(problem, *grid, options, tile_speeds(configs), choice.tilings, reason);
+      if (!fitting) return std::nullopt;
       config = &configs[*fitting];
     } else if (has_seams(problem)) {
       config = &configs[fit_rows(problem, tile_speeds(configs))];
