@@ -70,22 +70,6 @@ Event launch(const Plan::State& plan, cl_command_queue queue, const Tensors& ten
   }
   set_memories(plan.attention, plan.attention_hooks, hooks);
   cl_event raw = nullptr;
-  Event ready;
-  cl_event ready_raw = nullptr;
-  if (plan.setup) {
-    set_argument(plan.setup, kSetupArguments, sizeof arguments, &arguments);
-    set_memory(plan.setup, kSetupQuery, tensors.query.buffer);
-    set_memory(plan.setup, kSetupKey, tensors.key.buffer);
-    set_memory(plan.setup, kSetupValue, tensors.value.buffer);
-    constexpr std::size_t kOne = 1;
-    check(clEnqueueNDRangeKernel(queue, plan.setup.get(), 1, nullptr, &kOne, &kOne,
-                                 static_cast<cl_uint>(waits.size()),
-                                 waits.empty() ? nullptr : waits.data(), &raw),
-          "clEnqueueNDRangeKernel");
-    ready = Event::adopt(raw);
-    ready_raw = ready.get();
-    waits = {&ready_raw, 1};
-  }
   check(clEnqueueNDRangeKernel(queue, plan.attention.get(), 2, nullptr, plan.global, plan.local,
                                static_cast<cl_uint>(waits.size()),
                                waits.empty() ? nullptr : waits.data(), &raw),
@@ -143,7 +127,7 @@ Event Plan::enqueue(cl_command_queue queue, const Tensors& tensors,
   if (plan.last_launch) waits.push_back(plan.last_launch.get());
   if (!plan.permuted) {
     const Event done = launch(plan, queue, tensors, hooks, waits);
-    if (plan.merge || plan.setup) plan.last_launch = done;
+    if (plan.has_workspace) plan.last_launch = done;
     return done;
   }
   const std::vector<Event> ready = plan.permuted->permute_inputs(queue, tensors, waits);

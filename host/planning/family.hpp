@@ -26,10 +26,9 @@ struct KernelChoice {
   std::vector<std::string> files;                             // of kernels_cl, behind the hooks
   std::vector<SourceFile> generated;                          // in front of `files`
   std::optional<ProgramPatch> patch;
-  // A kernel of the program, (arguments, query, key, value, memory), that runs before each launch
-  // and fills so many bytes, which the attention takes behind part_lse; empty: there is none.
-  std::string setup;
-  std::int64_t setup_bytes = 0;
+  // Of each work-group, in memory that the attention takes behind part_lse; 0: it takes none. Zeros
+  // at first; what a launch leaves there the next one finds.
+  std::int64_t scratch_bytes = 0;
   Tile tile;
   std::int64_t work_group_size = 1;  // work-items of one row
   Dealing dealing = Dealing::single;

@@ -1,9 +1,9 @@
 // Schedules whose rows are boxes of a grid. A gathered row names its tokens by lists of offsets
 // from the first token of its box: lists that say the same are kept once, so that there are as many
 // as kinds of tiles (inside, along each border), not as there are tiles. Keys that all queries of a
-// row see come in whole steps without a mask; all others of the box stand in front of them. In the
-// order of tiles, the tables hold every position once, and a row walks the tiles of keys that its
-// box touches.
+// row see come in whole steps without a mask; all others of the box stand in front of them. Where
+// there are tiles of keys, the tables hold every token once, in the order of the tiles, and a row
+// walks the tiles of keys that its box touches.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -412,7 +412,7 @@ Schedule make_grid_schedule(const Problem& problem, const GridProblem& grid, con
   ScheduleMaker maker(problem.mask->variation(), problem.extent(), problem.batch, problem.heads,
                       tile);
   std::unique_ptr<GridScheduler> scheduler;
-  if (tiling.tokens == TokenAccess::gathered) {
+  if (tiling.key_tile.empty()) {
     scheduler = std::make_unique<GatheredScheduler>(problem, grid, tiling, tile, maker);
   } else {
     scheduler = std::make_unique<OrderedScheduler>(problem, grid, tiling, tile, maker);

@@ -64,16 +64,6 @@ class PlanMaker {
         make_arguments(permuted ? plan_.permuted->problem() : problem_, decision_.hooks);
   }
 
-  void set_up() {
-    plan_.attention_walk = kWalk;
-    if (choice_.setup.empty() || !plan_.attention) return;
-    plan_.setup = make_kernel(program_, choice_.setup.c_str());
-    const Memory memory = memory_.allocate(choice_.setup_bytes);
-    set_memory(plan_.setup, kSetupMemory, memory.get());
-    keep(plan_.attention, kWalk, memory);
-    plan_.attention_walk = kWalk + 1;
-  }
-
   // Rows and spans that the host makes.
   void compute_schedule() {
     const std::int64_t workers = plan_.engine->device.facts.compute_units;
@@ -135,6 +125,7 @@ class PlanMaker {
   }
 
  private:
+  // How many work-groups there are, and their scratch memory.
   void launch(std::int64_t groups, std::int64_t repeats) {
     if (choice_.dealing == Dealing::taken) {
       groups = std::min(groups * repeats, plan_.engine->device.facts.compute_units);
@@ -144,6 +135,12 @@ class PlanMaker {
     plan_.local[0] = static_cast<std::size_t>(choice_.work_group_size);
     plan_.global[0] = static_cast<std::size_t>(groups) * plan_.local[0];
     plan_.global[1] = static_cast<std::size_t>(repeats);
+    plan_.attention_walk = kWalk;
+    if (choice_.scratch_bytes == 0 || !plan_.attention) return;
+    const std::vector<std::byte> zeros(
+        static_cast<std::size_t>(choice_.scratch_bytes * plan_.report.work_groups));
+    keep(plan_.attention, plan_.attention_walk++, memory_.upload(zeros));
+    plan_.has_workspace = true;
   }
 
   // The workspace of split rows and the kernel that merges them.
@@ -154,6 +151,7 @@ class PlanMaker {
       set_memory(plan_.attention, kPartLse, nullptr);
       return;
     }
+    plan_.has_workspace = true;
     plan_.report.split_rows = static_cast<std::int64_t>(merges.size()) * repeats;
     const std::int64_t parts = plan_.arguments.parts * repeats;
     plan_.report.parts = parts;
@@ -230,7 +228,6 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   PlanMaker maker(*plan, decision, program);
   maker.report();
   maker.arrange_tensors();
-  maker.set_up();
   if (problem.blocks) {
     maker.list_schedule();
   } else {

@@ -104,9 +104,26 @@ TileSpeed speed_of(const WgmmaConfig& config, std::int64_t pack) {
   speed.key_step = config.key_tile;
   speed.row_keys = 3 * double(config.key_tile);  // products wait for the first weights
   speed.gathering = 1.9;
+  speed.copies_boxes = true;
   speed.mask_flops = 100;
   speed.flops_per_byte = 200;
   return speed;
+}
+
+// What the kernel has to know of tiles that are boxes of the tensors.
+void add_boxes(const Tiling& tiling, const std::vector<std::int64_t>& grid, KernelChoice& choice) {
+  if (tiling.tokens != TokenAccess::gathered || tiling.key_tile.empty()) return;
+  choice.defines.emplace_back("BOXES", 1);
+  const auto add = [&](const char* name, const std::vector<std::int64_t>& extents) {
+    constexpr std::size_t kRank = 3;
+    for (std::size_t axis = 0; axis < kRank; ++axis) {  // the last dimension first
+      choice.defines.emplace_back(fmt::format("{}_{}", name, "XYZ"[axis]),
+                                  axis < extents.size() ? extents[extents.size() - 1 - axis] : 1);
+    }
+  };
+  add("GRID", grid);
+  add("QUERY_BOX", tiling.query_tile);
+  add("KEY_BOX", tiling.key_tile);
 }
 
 class NvidiaWgmmaFamily final : public Family {
@@ -153,6 +170,7 @@ class NvidiaWgmmaFamily final : public Family {
                       {"QUERY_STAGES", query_stages},
                       {"PRODUCER_REGISTERS", config.producer_registers},
                       {"CONSUMER_REGISTERS", config.consumer_registers}};
+    if (grid) add_boxes(choice.tilings.front(), grid->slices.front().neighborhood->grid, choice);
     choice.generated = {wgmma_statements({problem.data_type, config.query_tile, config.key_tile,
                                           problem.head_dim, problem.value_dim},
                                          kMarker)};
@@ -162,8 +180,7 @@ class NvidiaWgmmaFamily final : public Family {
     const std::string launch = fmt::format(".reqntid {}, 1, 1", config.work_group());
     choice.patch = ProgramPatch{
         kMarker, {{".target sm_90,", ".target sm_90a,"}, {launch, launch + "\n.minnctapersm 1"}}};
-    choice.setup = "make_tensor_maps";
-    choice.setup_bytes = 3 * 128 + 8;
+    choice.scratch_bytes = 4 * 128;
     choice.dealing = Dealing::taken;
     choice.tile = config.tile(pack);
     choice.pack = pack;

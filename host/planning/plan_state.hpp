@@ -45,8 +45,6 @@ struct Plan::State {
   HookMemory hooks;
   cl_uint attention_walk = 0;  // first arguments in the attention kernel
   cl_uint attention_hooks = 0;
-  // Absent where nothing is to be set up.
-  Kernel setup;
   // Absent where no row is split.
   Kernel merge;
   std::size_t merge_global[3] = {0, 0, 0};
@@ -55,7 +53,8 @@ struct Plan::State {
   std::optional<PermutedTensors> permuted;
 
   mutable std::mutex launch_mutex;
-  mutable Event last_launch;  // the workspace is free behind it; null if there is none
+  bool has_workspace = false;  // which each launch writes
+  mutable Event last_launch;   // the workspace is free behind it; null if there is none
 };
 
 // Arguments of the kernels, in order. Behind the walk's come the tables and buffers of the hooks.
@@ -68,10 +67,9 @@ enum AttentionArgument : cl_uint {
   kLse,
   kPartOutputs,
   kPartLse,
-  kWalk,  // behind the memory of a setup, if there is one: rows, spans, bins and the entries of
+  kWalk,  // behind the scratch memory, if there is any: rows, spans, bins and the entries of
           // queries and keys; or BlockListBuffers' six buffers
 };
-enum SetupArgument : cl_uint { kSetupArguments, kSetupQuery, kSetupKey, kSetupValue, kSetupMemory };
 enum MergeArgument : cl_uint {
   kMergeArguments,
   kMerges,

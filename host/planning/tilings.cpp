@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <ranges>
 
 #include "host/masks/grid_fields.hpp"
 
@@ -31,6 +32,21 @@ std::vector<std::int64_t> extents(std::int64_t most, std::int64_t stride) {
   result.erase(std::unique(result.begin(), result.end()), result.end());
   std::erase_if(result, [&](std::int64_t extent) { return extent > most; });
   return result;
+}
+
+// Whether boxes of the grid are boxes of all tensors, for which a head may follow the one before it
+// in the next batch, too.
+bool boxes_lie_whole(const Problem& problem, const GridProblem& grid) {
+  const Neighborhood& first = *grid.slices.front().neighborhood;
+  const std::int64_t tokens = product(first.grid);
+  const auto heads_follow = [&](Role role) {
+    const TensorShape shape = tensor_shape(problem, role);
+    return shape.batch == 1 || shape.strides.batch == shape.heads * shape.strides.head;
+  };
+  return grid.permutable &&
+         std::ranges::all_of(first.dilation, [](std::int64_t dilation) { return dilation == 1; }) &&
+         problem.query_len == tokens && problem.key_len == tokens && heads_follow(Role::query) &&
+         heads_follow(Role::key) && heads_follow(Role::value);
 }
 
 // Every tile of these extents with `least` to `most` tokens, or as many as the grid has.
@@ -130,7 +146,8 @@ TilingWeigher::TilingWeigher(const Problem& problem, const GridProblem& grid,
     : problem_(problem),
       options_(options),
       grid_(grid.slices.front().neighborhood->grid),
-      permutable_(grid.permutable) {
+      permutable_(grid.permutable),
+      boxes_lie_whole_(boxes_lie_whole(problem, grid)) {
   const double share = 1 / double(grid.slices.size());
   for (const NeighborhoodHint& hint : grid.slices) {
     const auto same = std::ranges::find_if(parts_, [&](const Part& part) {
@@ -200,7 +217,7 @@ void TilingWeigher::weigh(const TileSpeed& speed, Tiling& tiling) {
       const double queries =
           double(rows * round_up((box.queries + rows - 1) / rows, speed.tile.granule));
       // Gathered keys that need no mask come in whole steps, the others with the masked ones.
-      const bool gathered = tiling.tokens == TokenAccess::gathered;
+      const bool gathered = tiling.tokens == TokenAccess::gathered && tiling.key_tile.empty();
       const std::int64_t free_keys = !part.exact ? 0
                                      : !gathered || box.all == box.any
                                          ? box.all
@@ -265,6 +282,26 @@ std::vector<Tiling> TilingWeigher::weigh(const TileSpeed& speed) {
     weigh(speed, tiling);
   }
   by_cost(gathered);
+  std::vector<Tiling> boxes;
+  if (speed.copies_boxes && boxes_lie_whole_) {
+    const auto divide_grid = [&](const std::vector<std::int64_t>& tile) {
+      return std::ranges::equal(tile, grid_, [](std::int64_t extent, std::int64_t length) {
+        return length % extent == 0;
+      });
+    };
+    const auto key_tiles = tiles_between(speed.tile.keys, speed.tile.keys);
+    for (const auto& query_tile : query_tiles) {
+      if (product(query_tile) != speed.tile.queries || !divide_grid(query_tile)) continue;
+      for (const auto& key_tile : key_tiles | std::views::filter(divide_grid)) {
+        Tiling& tiling = boxes.emplace_back();
+        tiling.tokens = TokenAccess::gathered;
+        tiling.query_tile = query_tile;
+        tiling.key_tile = key_tile;
+        weigh(speed, tiling);
+      }
+    }
+    by_cost(boxes);
+  }
   std::vector<Tiling> permuted;
   if (permutable_ && options_.tokens != TokenAccess::gathered) {
     auto key_tiles = tiles_between(speed.tile.keys / 2 + 1, 2 * speed.tile.keys);
@@ -280,7 +317,11 @@ std::vector<Tiling> TilingWeigher::weigh(const TileSpeed& speed) {
     }
     by_cost(permuted);
   }
-  if (options_.tokens == TokenAccess::permuted) gathered.clear();
+  if (options_.tokens == TokenAccess::permuted) {
+    gathered.clear();
+    boxes.clear();
+  }
+  gathered.insert(gathered.end(), boxes.begin(), boxes.end());
   gathered.insert(gathered.end(), permuted.begin(), permuted.end());
   std::ranges::stable_sort(gathered, {}, &Tiling::cost_flops);
   return gathered;

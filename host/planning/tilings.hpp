@@ -44,7 +44,8 @@ struct TileSpeed {
   std::int64_t key_step = 1;  // keys come at the cost of the next multiple
   double row_keys = 0;        // a row takes as much longer as with so many more keys
   double key_queries = 0;     // loading a key takes as long as so many queries with it
-  double gathering = 1;       // how much longer keys take that are gathered
+  double gathering = 1;       // how much longer keys take that are gathered one by one
+  bool copies_boxes = false;  // boxes of whole tiles are gathered at once
   double mask_flops = 0;      // asking the mask about a pair
   double flops_per_byte = 0;  // in the time that a permutation takes for a byte, read or written
 };
@@ -55,8 +56,9 @@ class TilingWeigher {
   // Options may restrict the tilings; tensors in an order of their own leave one.
   TilingWeigher(const Problem& problem, const GridProblem& grid, const PlanOptions& options);
 
-  // The best tilings for a tile, by cost, a few of each access; none that is in_place. Empty where
-  // what was asked for does not fit the tile.
+  // The best tilings for a tile, by cost, a few of each access; none that is in_place. One that is
+  // gathered and has a tile of keys takes boxes of the tensors. Empty where what was asked for does
+  // not fit the tile.
   std::vector<Tiling> weigh(const TileSpeed& speed);
 
  private:
@@ -79,6 +81,7 @@ class TilingWeigher {
   std::vector<Part> parts_;
   std::vector<std::int64_t> grid_;
   bool permutable_;
+  bool boxes_lie_whole_;
 };
 
 // What permuting all tensors into these tiles and back reads and writes: nothing where the order

@@ -126,15 +126,6 @@ static inline void walk_rows(const clattn_arguments *arguments, const walk_sourc
 #endif
 }
 
-// The row of the schedule, and its repeat, that a work-group takes as number `index`, where
-// work-groups take one after another.
-static inline void walk_take(const clattn_arguments *arguments, int index, int *row, int *repeat) {
-  const int others = arguments->rows - arguments->late_rows;
-  const int late = index - others * arguments->repeats;
-  *row = late < 0 ? index % others : others + late % arguments->late_rows;
-  *repeat = late < 0 ? index / others : late / arguments->late_rows;
-}
-
 #if LISTED
 static inline void walk_start(const clattn_arguments *arguments, const walk_source *source,
                               int group, int repeat, int query_tile, walk_t *walk) {
@@ -229,3 +220,14 @@ static inline int walk_next(const clattn_arguments *arguments, const walk_source
   return 1;
 }
 #endif
+
+// Starts the walk of the row that a work-group takes as number `index`, where work-groups take one
+// after another.
+static inline void walk_take(const clattn_arguments *arguments, const walk_source *source,
+                             int index, int query_tile, walk_t *walk) {
+  const int others = arguments->rows - arguments->late_rows;
+  const int late = index - others * arguments->repeats;
+  const int row = late < 0 ? index % others : others + late % arguments->late_rows;
+  const int repeat = late < 0 ? index / others : late / arguments->late_rows;
+  walk_start(arguments, source, row, repeat, query_tile, walk);
+}

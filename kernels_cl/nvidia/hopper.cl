@@ -55,6 +55,16 @@ static inline uint warp_uniform(uint value) {
   return result;
 }
 
+// As atomic_inc, but `last` is followed by 0.
+static inline uint increment_cyclic(__global ulong *counter, uint last) {
+  uint before;
+  asm volatile("atom.global.inc.u32 %0, [%1], %2;"
+               : "=r"(before)
+               : "l"(counter), "r"(last)
+               : "memory");
+  return before;
+}
+
 static inline void warp_barrier() { asm volatile("bar.warp.sync 0xffffffff;" : : : "memory"); }
 
 // A matrix in local memory in pieces of 64 columns of 16 bits: rows of 128 bytes, whose 16-byte
@@ -97,13 +107,19 @@ static inline void store_word(uint target, uint word) {
 
 // --- Tensor copies: whole tiles, by the copy engine.
 
+// What a box of a tensor takes along an axis. Strides count elements.
+typedef struct map_axis {
+  int size;
+  int box;
+  long stride;
+} map_axis;
+
 // Writes a tensor map (its format is the hardware's own) into 128 bytes of local memory, zeroed and
-// aligned to as many: a tensor of 16-bit elements [any][outer][rows][dim], of which a copy takes
-// 64 elements of `outer_box` times `row_box` rows into one piece of a tile. Strides count elements.
-// What lies beyond the tensor reads as zeros. Rank 3 means four dimensions.
-static inline void write_tensor_map(uint map, __global const ushort *tensor, int dim, int rows,
-                                    int row_box, long row_stride, int outer, int outer_box,
-                                    long outer_stride, long stride) {
+// aligned to as many: a tensor of 16-bit elements, [.., .., .., ..][dim], of which a copy takes 64
+// elements of each row of a box into one piece of a tile. The last axis comes first. What lies
+// beyond the tensor reads as zeros. Rank 4 means five dimensions.
+static inline void write_tensor_map(uint map, __global const ushort *tensor, int dim,
+                                    const map_axis axes[4]) {
 #if STORAGE == 1
 #define MAP_ELEMENT "6"
 #else
@@ -112,30 +128,53 @@ static inline void write_tensor_map(uint map, __global const ushort *tensor, int
 #define MAP_FIELD(field, bits) \
   "//WG tensormap.replace.tile." field ".shared::cta.b1024." bits " [%0], "
   asm volatile(MAP_FIELD("global_address", "b64") "%1;\n\t"
-               MAP_FIELD("rank", "b32") "3;\n\t"
+               MAP_FIELD("rank", "b32") "4;\n\t"
                MAP_FIELD("box_dim", "b32") "0, 64;\n\t"
                MAP_FIELD("box_dim", "b32") "1, %2;\n\t"
                MAP_FIELD("box_dim", "b32") "2, %3;\n\t"
-               MAP_FIELD("box_dim", "b32") "3, 1;\n\t"
-               MAP_FIELD("global_dim", "b32") "0, %4;\n\t"
-               MAP_FIELD("global_dim", "b32") "1, %5;\n\t"
-               MAP_FIELD("global_dim", "b32") "2, %6;\n\t"
-               MAP_FIELD("global_dim", "b32") "3, %7;\n\t"
-               MAP_FIELD("global_stride", "b64") "0, %8;\n\t"
-               MAP_FIELD("global_stride", "b64") "1, %9;\n\t"
-               MAP_FIELD("global_stride", "b64") "2, %10;\n\t"
+               MAP_FIELD("box_dim", "b32") "3, %4;\n\t"
+               MAP_FIELD("box_dim", "b32") "4, %5;\n\t"
+               MAP_FIELD("global_dim", "b32") "0, %6;\n\t"
+               MAP_FIELD("global_dim", "b32") "1, %7;\n\t"
+               MAP_FIELD("global_dim", "b32") "2, %8;\n\t"
+               MAP_FIELD("global_dim", "b32") "3, %9;\n\t"
+               MAP_FIELD("global_dim", "b32") "4, %10;\n\t"
+               MAP_FIELD("global_stride", "b64") "0, %11;\n\t"
+               MAP_FIELD("global_stride", "b64") "1, %12;\n\t"
+               MAP_FIELD("global_stride", "b64") "2, %13;\n\t"
+               MAP_FIELD("global_stride", "b64") "3, %14;\n\t"
                MAP_FIELD("element_stride", "b32") "0, 1;\n\t"
                MAP_FIELD("element_stride", "b32") "1, 1;\n\t"
                MAP_FIELD("element_stride", "b32") "2, 1;\n\t"
                MAP_FIELD("element_stride", "b32") "3, 1;\n\t"
+               MAP_FIELD("element_stride", "b32") "4, 1;\n\t"
                MAP_FIELD("elemtype", "b32") MAP_ELEMENT ";\n\t"
                MAP_FIELD("interleave_layout", "b32") "0;\n\t"
                MAP_FIELD("swizzle_mode", "b32") "3;\n\t"
                MAP_FIELD("fill_mode", "b32") "0;"
                :
-               : "r"(map), "l"(tensor), "r"(row_box), "r"(outer_box), "r"(dim), "r"(rows),
-                 "r"(outer), "r"(1 << 20), "l"(2 * row_stride), "l"(2 * outer_stride),
-                 "l"(2 * stride)
+               : "r"(map), "l"(tensor), "r"(axes[0].box), "r"(axes[1].box), "r"(axes[2].box),
+                 "r"(axes[3].box), "r"(dim), "r"(axes[0].size), "r"(axes[1].size),
+                 "r"(axes[2].size), "r"(axes[3].size), "l"(2 * axes[0].stride),
+                 "l"(2 * axes[1].stride), "l"(2 * axes[2].stride), "l"(2 * axes[3].stride)
+               : "memory");
+}
+
+// Copies a tensor map from local to global memory, by a whole warp, for those who acquire it.
+static inline void release_tensor_map(__global ulong *target, uint map) {
+  asm volatile(
+      "//WG tensormap.cp_fenceproxy.global.shared::cta.tensormap::generic.release.gpu.sync.aligned"
+      " [%0], [%1], 128;"
+      :
+      : "l"(target), "r"(map)
+      : "memory");
+}
+
+// Before the first copy by a map that was released, in each work-group.
+static inline void acquire_tensor_map(__global const ulong *map) {
+  asm volatile("//WG fence.proxy.tensormap::generic.acquire.gpu [%0], 128;"
+               :
+               : "l"(map)
                : "memory");
 }
 
@@ -147,13 +186,17 @@ static inline void barrier_arrive_expecting(uint barrier, int bytes) {
                : "memory");
 }
 
-// Copies a box from these coordinates on.
-static inline void copy_box(uint target, __global const ulong *map, int element, int row, int outer,
-                            int any, uint barrier) {
+// Copies a box from these coordinates on, those of the axes behind that of the element.
+typedef struct place_t {
+  int at[4];
+} place_t;
+static inline void copy_box(uint target, __global const ulong *map, int element, place_t place,
+                            uint barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
-      " [%0], [%1, {%2, %3, %4, %5}], [%6];"
+      "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      " [%0], [%1, {%2, %3, %4, %5, %6}], [%7];"
       :
-      : "r"(target), "l"(map), "r"(element), "r"(row), "r"(outer), "r"(any), "r"(barrier)
+      : "r"(target), "l"(map), "r"(element), "r"(place.at[0]), "r"(place.at[1]), "r"(place.at[2]),
+        "r"(place.at[3]), "r"(barrier)
       : "memory");
 }

@@ -17,9 +17,6 @@
 // when it has grown by more. Probabilities stay below 2^8, which every storage type holds.
 #define MAXIMUM_LAG 8.0f
 
-// What the probabilities of a work-item's row may add up to in a tile: f16 holds them.
-#define LARGEST_SUM 1024.0f
-
 // Arrays of registers may be passed to no function that is really called.
 #define INLINED static inline __attribute__((always_inline))
 
@@ -219,7 +216,7 @@ INLINED int take_scores_as_before(state_t *state, float scores[QUERY_FRAGMENTS][
   int grown = 0;
 #pragma unroll
   for (int r = 0; r < ROWS; ++r) {
-    grown |= !(sums[r] <= LARGEST_SUM);
+    grown |= !(sums[r] <= LARGEST_WEIGHT);
   }
   if (warp_any(grown)) return 0;
 #pragma unroll

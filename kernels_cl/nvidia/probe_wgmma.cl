@@ -18,53 +18,6 @@
 // says it has, as the kernels will want.
 #define LOCAL_BYTES (160 * 1024)
 
-// Writes a tensor map, whose format is the hardware's own secret, field by field: a tensor of
-// [1][rows][DIM] bf16 elements, of which a copy takes [1][box_rows][DIM], swizzled by 128 bytes;
-// rows beyond the tensor read as zeros. Rank 2 means three dimensions, element type 10 bf16.
-static inline void write_map(uint map, __global const uchar *tensor, int rows, int box_rows) {
-  asm volatile(
-      "//WG tensormap.replace.tile.global_address.shared::cta.b1024.b64 [%0], %1;\n\t"
-      "//WG tensormap.replace.tile.rank.shared::cta.b1024.b32 [%0], 2;\n\t"
-      "//WG tensormap.replace.tile.box_dim.shared::cta.b1024.b32 [%0], 0, %2;\n\t"
-      "//WG tensormap.replace.tile.box_dim.shared::cta.b1024.b32 [%0], 1, %3;\n\t"
-      "//WG tensormap.replace.tile.box_dim.shared::cta.b1024.b32 [%0], 2, 1;\n\t"
-      "//WG tensormap.replace.tile.global_dim.shared::cta.b1024.b32 [%0], 0, %2;\n\t"
-      "//WG tensormap.replace.tile.global_dim.shared::cta.b1024.b32 [%0], 1, %4;\n\t"
-      "//WG tensormap.replace.tile.global_dim.shared::cta.b1024.b32 [%0], 2, 1;\n\t"
-      "//WG tensormap.replace.tile.global_stride.shared::cta.b1024.b64 [%0], 0, %5;\n\t"
-      "//WG tensormap.replace.tile.global_stride.shared::cta.b1024.b64 [%0], 1, %6;\n\t"
-      "//WG tensormap.replace.tile.element_stride.shared::cta.b1024.b32 [%0], 0, 1;\n\t"
-      "//WG tensormap.replace.tile.element_stride.shared::cta.b1024.b32 [%0], 1, 1;\n\t"
-      "//WG tensormap.replace.tile.element_stride.shared::cta.b1024.b32 [%0], 2, 1;\n\t"
-      "//WG tensormap.replace.tile.elemtype.shared::cta.b1024.b32 [%0], 10;\n\t"
-      "//WG tensormap.replace.tile.interleave_layout.shared::cta.b1024.b32 [%0], 0;\n\t"
-      "//WG tensormap.replace.tile.swizzle_mode.shared::cta.b1024.b32 [%0], 3;\n\t"
-      "//WG tensormap.replace.tile.fill_mode.shared::cta.b1024.b32 [%0], 0;"
-      :
-      : "r"(map), "l"(tensor), "r"(DIM), "r"(box_rows), "r"(rows), "l"((ulong)ROW_BYTES),
-        "l"((ulong)rows * ROW_BYTES)
-      : "memory");
-}
-
-// Launch: local and global size 1. `maps`: one of the queries, one of the keys.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void probe_maps(
-    __global ulong *maps, __global const uchar *queries, __global const uchar *keys) {
-  __local __attribute__((aligned(128))) ulong words[2 * MAP_WORDS];
-  for (int i = 0; i < 2 * MAP_WORDS; ++i) words[i] = 0;
-  const uint map = local_address(words);
-  write_map(map, queries, QUERIES, QUERY_TILE);
-  write_map(map + 8 * MAP_WORDS, keys, KEYS, KEYS);
-  for (int i = 0; i < 2 * MAP_WORDS; ++i) maps[i] = words[i];
-}
-
-static inline void copy_tile(uint target, __global const ulong *map, uint full) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
-      " [%0], [%1, {%3, %3, %3}], [%2];" ::"r"(target),
-      "l"(map), "r"(full), "r"(0)
-      : "memory");
-}
-
 // Gives up after some tenths of a second: the results are wrong then, but the device is free again.
 static inline void await_copies(uint full) {
   uint done = 0;
@@ -100,10 +53,11 @@ static inline void multiply(float scores[8], ulong queries, ulong keys) {
       : "memory");
 }
 
-// Launch: local and global size 384, a warpgroup that copies and two that multiply. `maps`: as
-// written above. `scores`: [QUERY_TILE][KEYS].
+// Launch: local and global size 384, a warpgroup that copies and two that multiply. `maps`: of the
+// queries and of the keys, written here. `scores`: [QUERY_TILE][KEYS].
 __kernel __attribute__((reqd_work_group_size(384, 1, 1))) void probe_wgmma(
-    __global const ulong *maps, __global float *scores) {
+    __global const ushort *query, __global const ushort *key, __global ulong *maps,
+    __global float *scores) {
   __local __attribute__((aligned(1024))) uchar tiles[LOCAL_BYTES];
   __local ulong full;  // a barrier: the copies have arrived
   const int thread = (int)get_local_id(0);
@@ -115,16 +69,36 @@ __kernel __attribute__((reqd_work_group_size(384, 1, 1))) void probe_wgmma(
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     fence_asynchronous();
   }
+  if (thread < 32) {
+    // Where the tiles will be.
+    if (thread < 8) {
+      store_chunk(queries + 16 * thread, (uint4)(0));
+      store_chunk(keys + 16 * thread, (uint4)(0));
+    }
+    warp_barrier();
+    if (thread == 0) {
+      const map_axis query_axes[] = {
+          {QUERIES, QUERY_TILE, DIM}, {1, 1, DIM}, {1, 1, DIM}, {1, 1, DIM}};
+      const map_axis key_axes[] = {{KEYS, KEYS, DIM}, {1, 1, DIM}, {1, 1, DIM}, {1, 1, DIM}};
+      write_tensor_map(queries, query, DIM, query_axes);
+      write_tensor_map(keys, key, DIM, key_axes);
+    }
+    warp_barrier();
+    release_tensor_map(maps, queries);
+    release_tensor_map(maps + MAP_WORDS, keys);
+    fence_asynchronous();
+  }
   barrier(CLK_LOCAL_MEM_FENCE);
 
   if (thread < 128) {
     asm volatile("//WG setmaxnreg.dec.sync.aligned.u32 24;" ::: "memory");
     if (thread == 0) {
-      asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(full_barrier),
-                   "r"((QUERY_TILE + KEYS) * ROW_BYTES)
-                   : "memory");
-      copy_tile(queries, maps, full_barrier);
-      copy_tile(keys, maps + MAP_WORDS, full_barrier);
+      acquire_tensor_map(maps);
+      acquire_tensor_map(maps + MAP_WORDS);
+      barrier_arrive_expecting(full_barrier, (QUERY_TILE + KEYS) * ROW_BYTES);
+      const place_t begin = {{0, 0, 0, 0}};
+      copy_box(queries, maps, 0, begin, full_barrier);
+      copy_box(keys, maps + MAP_WORDS, 0, begin, full_barrier);
     }
     return;
   }

@@ -14,6 +14,14 @@
 #error "tensor cores take f16 and bf16: STORAGE must be 1 or 2"
 #endif
 
+// What the weights of a work-item's row may add up to in a step under a maximum that they have
+// outgrown: f16 holds them, and bf16 far more, but their products with values must stay finite.
+#if STORAGE == 1
+#define LARGEST_WEIGHT 1024.0f
+#else
+#define LARGEST_WEIGHT 16777216.0f
+#endif
+
 static inline uint local_address(__local const void *pointer) { return (uint)(ulong)pointer; }
 
 // --- Within a work-item.

@@ -10,8 +10,8 @@
 // 16 w + lane / 4 and 8 below, and of each 8 columns the two from 2 (lane % 4) on: element i is row
 // (i >> 1 & 1), column 8 (i >> 2) + (i & 1) + 2 (lane % 4).
 //
-// Launch: local size {128 * (QUERY_TILE / 64 + 1), 1}, global size {any number of work-groups, 1},
-// behind make_tensor_maps.
+// Launch: local size {128 * (QUERY_TILE / 64 + 1), 1}, global size {any number of work-groups up to
+// that of rows, 1}. `scratch`: SCRATCH_WORDS for each work-group, zeros at first.
 
 // The two rows of a work-item.
 typedef struct rows_t {
@@ -128,9 +128,6 @@ typedef struct state_t {
   float maximum[2];
   float sum[2];  // this work-item's columns only
 } state_t;
-
-// What the weights of a work-item's row may add up to in a step: f16 holds them.
-#define LARGEST_WEIGHT 1024.0f
 
 // Makes weights of scores, of which `factor` makes base 2, and sums them up.
 INLINED void make_weights(float scores[SCORES], float factor, const float offset[2], float sum[2]) {
@@ -258,7 +255,7 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
     const clattn_arguments arguments, __global const ushort *query, __global const ushort *key,
     __global const ushort *value, __global ushort *output, __global float *lse,
     __global float *part_outputs, __global float *part_lse,
-    __global ulong *maps WALK_PARAMETERS HOOK_PARAMETERS) {
+    __global ulong *scratch WALK_PARAMETERS HOOK_PARAMETERS) {
   __local uchar memory[LOCAL_BYTES] __attribute__((aligned(1024)));
   ring_t ring;
   ring.base = local_address(memory);
@@ -274,14 +271,18 @@ __attribute__((reqd_work_group_size(WORK_GROUP, 1, 1))) __kernel void attention(
     if (by_boxes) start_ring(&ring, BOX_ARRIVALS, BOX_KEY_ARRIVALS);
     if (!by_boxes) start_ring(&ring, ROW_ARRIVALS, ROW_ARRIVALS);
   }
+  if (by_boxes) {
+    make_maps(&arguments, query, key, value, scratch + SCRATCH_WORDS * get_group_id(0), &ring,
+              item);
+  }
   named_barrier(0, WORK_GROUP);
 
   if (warpgroup == 0) {
     asm volatile("//WG setmaxnreg.dec.sync.aligned.u32 " STRINGIFY(PRODUCER_REGISTERS) ";");
     if (!by_boxes) {
-      produce_rows(&arguments, &source, query, key, value, maps, &ring, item);
+      produce_rows(&arguments, &source, query, key, value, scratch, &ring, item);
     } else if (item < 32) {
-      produce_boxes(&arguments, &source, maps, &ring, item);
+      produce_boxes(&arguments, &source, scratch, &ring, item);
     }
     return;
   }

@@ -2,13 +2,14 @@
 // fills the ring with their queries, keys and values: with boxes of the tensors, which one warp
 // asks the copy engine for, or row by row, by all of its work-items. Behind wgmma_ring.cl.
 
-// The next row of the schedule; the first one is the work-group's own number.
-INLINED int take_row(__global ulong *maps) {
-  return (int)get_num_groups(0) + atomic_inc((volatile __global int *)(maps + ROWS_TAKEN));
-}
-
 INLINED int all_rows(const clattn_arguments *arguments) {
   return arguments->rows * arguments->repeats;
+}
+
+// The next row of the schedule; the first one is the work-group's own number. Work-groups ask as
+// often as there are rows, all together: the last time brings the count back to 0.
+INLINED int take_row(const clattn_arguments *arguments, __global ulong *scratch) {
+  return (int)(get_num_groups(0) + increment_cyclic(scratch + ROWS_TAKEN, all_rows(arguments) - 1));
 }
 
 INLINED int is_plain_scale(const clattn_arguments *arguments) {
@@ -39,6 +40,7 @@ INLINED clattn_span take_step(run_t *run) {
 INLINED void copy_entries(const ring_t *ring, uint stage, const walk_source *source,
                           const clattn_span *step, int item, int items) {
 #if TOKENS
+  if (!SCORE_MODIFIERS && step->mask == CLATTN_MASK_NONE) return;
   const uint target = local_address(ring->entries + stage * KEY_TILE);
   for (int key = item; key < step->key_end - step->key_begin; key += items) {
     copy_8_bytes(target + 8 * key, source->key_entries + step->key_begin + key);
@@ -48,29 +50,61 @@ INLINED void copy_entries(const ring_t *ring, uint stage, const walk_source *sou
 
 // --- By boxes.
 
+// Where the boxes of a step's keys and of a row's queries begin, in their maps' axes.
+#if BOXES
+INLINED place_t place_of_box(int box, int x, int y, int z, int outer) {
+  const int across = GRID_X / x, down = GRID_Y / y;
+  const place_t place = {
+      {box % across * x, box / across % down * y, box / (across * down) * z, outer}};
+  return place;
+}
+#endif
+INLINED place_t key_place(const clattn_arguments *arguments, const walk_t *walk, int kv_head,
+                          int begin) {
+#if BOXES
+  return place_of_box(begin / KEY_TILE, KEY_BOX_X, KEY_BOX_Y, KEY_BOX_Z,
+                      walk->batch * arguments->kv_heads + kv_head);
+#else
+  const place_t place = {{begin, kv_head, walk->batch, 0}};
+  return place;
+#endif
+}
+INLINED place_t query_place(const clattn_arguments *arguments, const walk_source *source,
+                            const walk_t *walk) {
+#if BOXES
+  return place_of_box((walk->queries.begin + walk->queries.row) / QUERY_TILE, QUERY_BOX_X,
+                      QUERY_BOX_Y, QUERY_BOX_Z, walk->batch * arguments->heads + walk->head);
+#else
+  const place_t place = {{walk->head * PACK,
+                          query_row(source->query_entries, &walk->queries, walk->queries.begin),
+                          walk->batch, 0}};
+  return place;
+#endif
+}
+
 // Arrivals at barriers of full places; at those of keys, whose entries work-items copy, more.
 #define BOX_ARRIVALS 1
 #define BOX_KEY_ARRIVALS (TOKENS ? 33 : 1)
 
-INLINED void copy_boxes(uint target, __global const ulong *map, int rows, int columns, int row,
-                        int head, int batch, uint full) {
+INLINED void copy_boxes(uint target, __global const ulong *map, int rows, int columns,
+                        place_t place, uint full) {
   barrier_arrive_expecting(full, (columns + 63) / 64 * rows * PIECE_ROW);
 #pragma unroll
   for (int piece = 0; piece < (columns + 63) / 64; ++piece) {
-    copy_box(target + piece * rows * PIECE_ROW, map, 64 * piece, row, head, batch, full);
+    copy_box(target + piece * rows * PIECE_ROW, map, 64 * piece, place, full);
   }
 }
 
 // By one warp.
 INLINED void produce_boxes(const clattn_arguments *arguments, const walk_source *source,
-                           __global ulong *maps, const ring_t *ring, int lane) {
+                           __global ulong *scratch, const ring_t *ring, int lane) {
+  __global const ulong *maps = scratch + SCRATCH_WORDS * get_group_id(0);
+  for (int i = 0; i < 3; ++i) acquire_tensor_map(maps + MAP_WORDS * i);
   uint run_index = 0, r = 0, n = 0;  // runs, rows and steps so far
   int taken = (int)get_group_id(0);
   while (taken < all_rows(arguments)) {
     walk_t walk;
-    int row, repeat;
-    walk_take(arguments, taken, &row, &repeat);
-    walk_start(arguments, source, row, repeat, QUERY_TILE, &walk);
+    walk_take(arguments, source, taken, QUERY_TILE, &walk);
     const int kv_head = kv_head_of(arguments, &walk);
     clattn_span span;
     span.key_begin = span.key_end = 0;
@@ -94,7 +128,7 @@ INLINED void produce_boxes(const clattn_arguments *arguments, const walk_source 
         if (lane == 0) {
           if (ends) ring->runs[run_index % RUNS] = run;
           copy_boxes(ring->base + RING_OFFSET + stage_of(n) * KEY_BYTES, maps, KEY_TILE, HEAD_DIM,
-                     begin, kv_head, walk.batch, full);
+                     key_place(arguments, &walk, kv_head, begin), full);
         }
 #if TOKENS
         copy_entries(ring, stage_of(n), source, &step, lane, 32);
@@ -109,16 +143,15 @@ INLINED void produce_boxes(const clattn_arguments *arguments, const walk_source 
           ring->runs[first_index % RUNS] = first_run;
           publish_row(ring, stage, &walk);
           copy_boxes(ring->base + stage * QUERY_BYTES, maps + 2 * MAP_WORDS, QUERY_TILE, HEAD_DIM,
-                     walk.head * PACK,
-                     query_row(source->query_entries, &walk.queries, walk.queries.begin),
-                     walk.batch, queries_full(ring, stage));
+                     query_place(arguments, source, &walk), queries_full(ring, stage));
         }
       } else {
         const uint stage = stage_of(n - 1);
         barrier_wait(values_empty(ring, stage), parity_of(n - 1) ^ 1);
         if (lane == 0) {
           copy_boxes(ring->base + VALUE_OFFSET + stage * VALUE_BYTES, maps + MAP_WORDS, KEY_TILE,
-                     VALUE_DIM, last_begin, kv_head, walk.batch, values_full(ring, stage));
+                     VALUE_DIM, key_place(arguments, &walk, kv_head, last_begin),
+                     values_full(ring, stage));
         }
       }
       if (!more) break;
@@ -127,7 +160,7 @@ INLINED void produce_boxes(const clattn_arguments *arguments, const walk_source 
     }
     ++run_index;
     ++r;
-    taken = (int)warp_uniform(lane == 0 ? (uint)take_row(maps) : 0);
+    taken = (int)warp_uniform(lane == 0 ? (uint)take_row(arguments, scratch) : 0);
   }
   const uint stage = query_stage_of(r);
   barrier_wait(queries_empty(ring, stage), query_parity_of(r) ^ 1);
@@ -284,7 +317,7 @@ INLINED void copy_queries(uint target, const source_t *tensor, const walk_source
 // By all work-items of the warpgroup.
 INLINED void produce_rows(const clattn_arguments *arguments, const walk_source *source,
                           __global const ushort *query, __global const ushort *key,
-                          __global const ushort *value, __global ulong *maps, const ring_t *ring,
+                          __global const ushort *value, __global ulong *scratch, const ring_t *ring,
                           int item) {
 #if HEAD_DIM % 16
   // The last step of a product reads eight columns that nobody copies.
@@ -299,9 +332,7 @@ INLINED void produce_rows(const clattn_arguments *arguments, const walk_source *
   int taken = (int)get_group_id(0);
   while (taken < all_rows(arguments)) {
     walk_t walk;
-    int row, repeat;
-    walk_take(arguments, taken, &row, &repeat);
-    walk_start(arguments, source, row, repeat, QUERY_TILE, &walk);
+    walk_take(arguments, source, taken, QUERY_TILE, &walk);
     const int kv_head = kv_head_of(arguments, &walk);
     const source_t queries = source_of(query, &arguments->query, walk.batch, walk.head * PACK);
     const source_t keys = source_of(key, &arguments->key, walk.batch, kv_head);
@@ -348,7 +379,7 @@ INLINED void produce_rows(const clattn_arguments *arguments, const walk_source *
       if (!more) break;
       ++n;
     }
-    if (item == 0) ring->next[r % 2] = take_row(maps);
+    if (item == 0) ring->next[r % 2] = take_row(arguments, scratch);
     finish_copies(pending, item);
     ++run_index;
     named_barrier(PRODUCER_BARRIER, WARPGROUP);

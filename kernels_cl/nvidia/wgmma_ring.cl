@@ -31,6 +31,16 @@
 #define QUERY_STAGES 2
 #endif
 
+// BOXES: of gathered tokens (TOKENS 1), whether tiles are boxes of the tensors, which the copy
+// engine can take: tables of entries in the order of boxes of KEY_BOX_X x KEY_BOX_Y x KEY_BOX_Z
+// tokens, KEY_TILE together, and of QUERY_BOX_..., QUERY_TILE together, which divide a grid of
+// GRID_X x GRID_Y x GRID_Z, X the last dimension, without dilation; heads are as far apart in a
+// batch as from one batch to the next.
+//   0, 1
+#ifndef BOXES
+#define BOXES 0
+#endif
+
 // STAGES: tiles of keys, and of values, in the ring.
 //   2, 3, 4
 #ifndef STAGES
@@ -149,8 +159,12 @@ INLINED void start_ring(const ring_t *ring, int arrivals, int key_arrivals) {
 
 // --- Tensor maps.
 
+// A work-group's scratch memory: its three maps and, in the first one's, the number of rows that
+// were taken, which is 0 between launches.
 #define MAP_WORDS 16
 #define ROWS_TAKEN (3 * MAP_WORDS)
+#define UNBOUNDED (1 << 20)  // how long an axis is where nobody goes beyond
+#define SCRATCH_WORDS (4 * MAP_WORDS)
 
 INLINED int has_map(__global const ushort *tensor, const clattn_view *view) {
   return ((ulong)(tensor + view->offset) & 15) == 0 &&
@@ -164,7 +178,7 @@ INLINED int has_map(__global const ushort *tensor, const clattn_view *view) {
 INLINED int has_maps(const clattn_arguments *arguments, const walk_source *source,
                      __global const ushort *query, __global const ushort *key,
                      __global const ushort *value) {
-#if TOKENS == 1
+#if TOKENS == 1 && !BOXES
   return 0;
 #else
 #if LISTED
@@ -175,26 +189,61 @@ INLINED int has_maps(const clattn_arguments *arguments, const walk_source *sourc
 #endif
 }
 
-// Launch: local and global size 1, before each launch of the attention. `maps`: of the keys, of the
-// values, of the queries; behind them the number of rows that were taken.
-__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void make_tensor_maps(
-    const clattn_arguments arguments, __global const ushort *query, __global const ushort *key,
-    __global const ushort *value, __global ulong *maps) {
-  __local ulong words[3 * MAP_WORDS] __attribute__((aligned(128)));
-  for (int i = 0; i < 3 * MAP_WORDS; ++i) words[i] = 0;
-  const uint map = local_address(words);
-  const clattn_view q = arguments.query, k = arguments.key, v = arguments.value;
-  if (has_map(query, &q) && has_map(key, &k) && has_map(value, &v)) {
-    write_tensor_map(map, key + k.offset, HEAD_DIM, arguments.key_len, KEY_TILE, k.token,
-                     arguments.kv_heads, 1, k.head, k.batch);
-    write_tensor_map(map + 8 * MAP_WORDS, value + v.offset, VALUE_DIM, arguments.key_len, KEY_TILE,
-                     v.token, arguments.kv_heads, 1, v.head, v.batch);
-    // Heads before tokens: a tile has the rows (query, head) in this order.
-    write_tensor_map(map + 16 * MAP_WORDS, query + q.offset, HEAD_DIM, arguments.heads, PACK,
-                     q.head, arguments.query_len, QUERY_TILE / PACK, q.token, q.batch);
+// The axes of the maps.
+#if BOXES
+#define BOX_AXES(view, x, y, z)                                      \
+  {                                                                  \
+    {GRID_X, x, (view)->token}, {GRID_Y, y, GRID_X * (view)->token}, \
+        {GRID_Z, z, (long)GRID_X * GRID_Y * (view)->token}, {        \
+      UNBOUNDED, 1, (view)->head                                     \
+    }                                                                \
   }
-  for (int i = 0; i < 3 * MAP_WORDS; ++i) maps[i] = words[i];
-  maps[ROWS_TAKEN] = 0;
+#define KEY_AXES(view) BOX_AXES(view, KEY_BOX_X, KEY_BOX_Y, KEY_BOX_Z)
+#define QUERY_AXES(view) BOX_AXES(view, QUERY_BOX_X, QUERY_BOX_Y, QUERY_BOX_Z)
+#else
+#define KEY_AXES(view)                                                                     \
+  {                                                                                        \
+    {arguments->key_len, KEY_TILE, (view)->token}, {arguments->kv_heads, 1, (view)->head}, \
+        {UNBOUNDED, 1, (view)->batch}, {                                                   \
+      1, 1, (view)->batch                                                                  \
+    }                                                                                      \
+  }
+// Heads before tokens: a tile has the rows (query, head) in this order.
+#define QUERY_AXES(view)                                                                           \
+  {                                                                                                \
+    {arguments->heads, PACK, (view)->head},                                                        \
+        {arguments->query_len, QUERY_TILE / PACK, (view)->token}, {UNBOUNDED, 1, (view)->batch}, { \
+      1, 1, (view)->batch                                                                          \
+    }                                                                                              \
+  }
+#endif
+
+// Makes the maps of a work-group, of the keys, of the values and of the queries, by a warp each:
+// before anything is copied into the ring, where they come to be.
+INLINED void make_maps(const clattn_arguments *arguments, __global const ushort *query,
+                       __global const ushort *key, __global const ushort *value,
+                       __global ulong *maps, const ring_t *ring, int item) {
+  const uint warp = warp_uniform(item / 32);  // the first one has the ring to start
+  if (warp < 1 || warp > 3) return;
+  const int lane = item % 32;
+  const uint map = ring->base + 8 * MAP_WORDS * (warp - 1);
+  if (lane < MAP_WORDS / 2) store_chunk(map + 16 * lane, (uint4)(0));
+  warp_barrier();
+  if (lane == 0) {
+    if (warp == 1) {
+      const map_axis axes[] = KEY_AXES(&arguments->key);
+      write_tensor_map(map, key + arguments->key.offset, HEAD_DIM, axes);
+    } else if (warp == 2) {
+      const map_axis axes[] = KEY_AXES(&arguments->value);
+      write_tensor_map(map, value + arguments->value.offset, VALUE_DIM, axes);
+    } else {
+      const map_axis axes[] = QUERY_AXES(&arguments->query);
+      write_tensor_map(map, query + arguments->query.offset, HEAD_DIM, axes);
+    }
+  }
+  warp_barrier();
+  release_tensor_map(maps + MAP_WORDS * (warp - 1), map);
+  fence_asynchronous();
 }
 
 // --- Runs.

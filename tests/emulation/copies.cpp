@@ -157,9 +157,13 @@ void Machine::copies_arrive(Position where, std::uint32_t barrier) {
 
 void Machine::set_map_field(Position where, std::uint32_t map, const char* field, int index,
                             std::uint64_t value) {
-  auto* fields = reinterpret_cast<TensorMap*>(at(map, 128, where));
+  item().where = where;
+  auto* fields = reinterpret_cast<TensorMap*>(at(map, kMapBytes, where));
   const std::string_view name = field;
-  if (map % 128 != 0) stop("a tensor map that is not aligned", where);
+  if (map % kMapBytes != 0) stop("a tensor map that is not aligned", where);
+  for (int offset = 0; offset < kMapBytes; offset += kChunk) {
+    wrote(*group_, item_, map + offset, kChunk);
+  }
   if (name == "global_address") {
     fields->address = value;
   } else if (name == "global_stride") {
@@ -185,23 +189,54 @@ void Machine::set_map_field(Position where, std::uint32_t map, const char* field
   }
 }
 
-void Machine::copy_box(Position where, std::uint32_t target, const void* map, int element, int row,
-                       int outer, int any, std::uint32_t barrier) {
+// Each work-item copies a word, and none goes on before all have.
+void Machine::release_map(Position where, void* target, std::uint32_t map) {
+  maybe_delay(where);
+  std::byte* to = static_cast<std::byte*>(target);
+  if (map % kMapBytes != 0 || reinterpret_cast<std::uintptr_t>(target) % kMapBytes != 0) {
+    stop("a tensor map that is not aligned", where);
+  }
+  constexpr int kWord = kMapBytes / kWarp;
+  const int offset = kWord * (item_ % kWarp);
+  load(where, map + offset, reinterpret_cast<std::uint32_t*>(to + offset), 1);
+  join("copy of a tensor map", {}, where, [&] {
+    released_.insert(target);
+    for (const auto& group : groups_) {
+      for (Item& item : group->items) item.acquired.erase(target);
+    }
+  });
+}
+
+void Machine::acquire_map(Position where, const void* map) {
+  maybe_delay(where);
+  if (!released_.contains(map)) fail("a tensor map is acquired that nobody released", where);
+  item().acquired.insert(map);
+}
+
+void Machine::copy_box(Position where, std::uint32_t target, const void* map,
+                       std::array<int, 5> begin, std::uint32_t barrier) {
   maybe_delay(where);
   Flight flight;
   flight.group = group_;
   flight.barrier = barrier;
   std::memcpy(&flight.map, map, sizeof flight.map);
   const TensorMap& fields = flight.map;
+  if (!item().acquired.contains(map)) {
+    fail("a tensor map is used that was not acquired since it was written", where);
+  }
   if (barrier_at(barrier, where).unfenced_by >= 0) {
     fail("a bulk copy tells an mbarrier that was started without a fence", where);
   }
   constexpr int kMostRows = 256, kF16 = 6, kBf16 = 10, kSwizzle128 = 3;
-  bool legal = fields.address != 0 && fields.address % 16 == 0 && fields.rank == 3 &&
+  // What else is in the hardware's map is zeros.
+  const std::span others(static_cast<const std::byte*>(map) + sizeof fields,
+                         kMapBytes - sizeof fields);
+  bool legal = std::ranges::all_of(others, [](std::byte byte) { return byte == std::byte{0}; }) &&
+               fields.address != 0 && fields.address % 16 == 0 && fields.rank == 4 &&
                fields.swizzle == kSwizzle128 &&
                (fields.element == kF16 || fields.element == kBf16) && fields.interleave == 0 &&
-               fields.fill == 0 && fields.box[0] == kPiece && fields.box[3] == 1;
-  for (int i = 0; i < 4; ++i) {
+               fields.fill == 0 && fields.box[0] == kPiece;
+  for (int i = 0; i < 5; ++i) {
     legal &= fields.box[i] >= 1 && fields.box[i] <= kMostRows && fields.element_strides[i] == 1;
   }
   for (std::uint64_t stride : fields.strides) {
@@ -210,9 +245,8 @@ void Machine::copy_box(Position where, std::uint32_t target, const void* map, in
   if (!legal) stop("a tensor map that is not legal, or not as the tiles are", where);
   if (target % kPieceRow != 0) stop("a bulk copy to an address that is not aligned", where);
   flight.target = target;
-  flight.bytes = kPieceRow * fields.box[1] * fields.box[2];
-  const int begin[4] = {element, row, outer, any};
-  std::copy_n(begin, 4, flight.begin);
+  flight.bytes = kPieceRow * fields.box[1] * fields.box[2] * fields.box[3] * fields.box[4];
+  flight.begin = begin;
   std::byte* to = at(target, flight.bytes, where);
   for (std::uint32_t chunk = target; chunk < target + flight.bytes; chunk += kChunk) {
     use_asynchronously(chunk, "a bulk copy overwrites", where);
@@ -231,15 +265,16 @@ void Machine::copy_box(Position where, std::uint32_t target, const void* map, in
 
 void Machine::land_box(Flight& flight) {
   const TensorMap& map = flight.map;
-  for (int line = 0; line < map.box[1] * map.box[2]; ++line) {
+  for (int line = 0; line < flight.bytes / kPieceRow; ++line) {
     for (int column = 0; column < map.box[0]; ++column) {
-      const std::int64_t index[4] = {flight.begin[0] + column, flight.begin[1] + line % map.box[1],
-                                     flight.begin[2] + line / map.box[1], flight.begin[3]};
-      std::int64_t offset = 2 * index[0];
+      std::int64_t offset = 0;
       bool exists = true;
-      for (int i = 0; i < 4; ++i) {
-        exists &= index[i] >= 0 && index[i] < map.dims[i];
-        if (i > 0) offset += index[i] * static_cast<std::int64_t>(map.strides[i - 1]);
+      int left = line * map.box[0] + column;  // of the place in the box
+      for (int i = 0; i < 5; ++i) {
+        const std::int64_t index = flight.begin[i] + left % map.box[i];
+        left /= map.box[i];
+        exists &= index >= 0 && index < map.dims[i];
+        offset += index * (i == 0 ? 2 : static_cast<std::int64_t>(map.strides[i - 1]));
       }
       std::uint16_t element = 0;
       if (exists) {

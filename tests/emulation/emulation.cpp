@@ -87,7 +87,7 @@ class Runner {
   const std::string family_;
   const std::filesystem::path folder_;
   const std::uint64_t seed_ = environment("CLATTN_TEST_SEED", 1);
-  const std::uint64_t seeds_ = environment("CLATTN_EMULATION_SEEDS", 4);
+  const std::uint64_t seeds_ = environment("CLATTN_EMULATION_SEEDS", 2);
   std::map<pid_t, std::string> running_;
   int count_ = 0, failed_ = 0;
 };

@@ -3,6 +3,7 @@
 // this interface only; the machine implements it. Addresses in local memory are 32-bit, as in PTX.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -35,10 +36,10 @@ class Instructions {
   virtual std::size_t global_id(unsigned dimension) = 0;
   virtual void* local_memory(Position where, std::size_t bytes) = 0;
   virtual std::uint32_t local_address(Position where, const void* pointer) = 0;
-  virtual int increment(volatile int* counter) = 0;  // atomic_inc
   virtual void work_group_barrier(Position where) = 0;
 
   // --- Of a work-item alone.
+  virtual std::uint32_t count(Position where, void* counter, std::uint32_t last) = 0;  // atom.inc
   virtual float exp2(float x) = 0;                                       // ex2.approx.ftz
   virtual std::uint32_t pack(float first, float second, bool bf16) = 0;  // cvt.rn.x2
   virtual void set_registers(Position where, int count) = 0;             // setmaxnreg
@@ -76,8 +77,12 @@ class Instructions {
   virtual void fence_proxy(Position where) = 0;
   virtual void set_map_field(Position where, std::uint32_t map, const char* field, int index,
                              std::uint64_t value) = 0;
-  virtual void copy_box(Position where, std::uint32_t target, const void* map, int element, int row,
-                        int outer, int any, std::uint32_t barrier) = 0;
+  // A whole warp's copy of a map to global memory, and what its users do before they use it:
+  // tensormap.cp_fenceproxy, fence.proxy.tensormap.
+  virtual void release_map(Position where, void* target, std::uint32_t map) = 0;
+  virtual void acquire_map(Position where, const void* map) = 0;
+  virtual void copy_box(Position where, std::uint32_t target, const void* map,
+                        std::array<int, 5> begin, std::uint32_t barrier) = 0;
   virtual void fence_products(Position where) = 0;
   virtual void multiply(Position where, const Product& product) = 0;
   virtual void commit_products(Position where) = 0;

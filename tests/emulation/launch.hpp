@@ -9,8 +9,9 @@
 
 namespace clattn::emulation {
 
-// Runs it once for each seed from the first one on, prints what it did, and returns whether all is
-// well. Prints errors; ends the process at one that leaves nothing to go on with.
+// Launches it twice for each seed from the first one on, the second time over what the first one
+// left, prints what it did, and returns whether all is well. Prints errors; ends the process at one
+// that leaves nothing to go on with.
 bool run_case(const std::string& family, const Case& test_case, std::uint64_t first_seed,
               std::uint64_t seeds, const std::filesystem::path& folder);
 

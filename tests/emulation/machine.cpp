@@ -267,8 +267,6 @@ void Machine::run(const Launch& launch) {
 void Machine::run_independent(const std::function<void()>& kernel, const std::size_t global[3]) {
   auto group = std::make_unique<Group>();
   group->items = std::vector<Item>(1);
-  group->memory = GuardedMemory(4096, kLocalBase);
-  group->chunks.resize(group->memory.bytes().size() / kChunk + 1);
   group_ = group.get();
   item_ = 0;
   for (global_id_[2] = 0; global_id_[2] < global[2]; ++global_id_[2]) {
@@ -311,9 +309,11 @@ std::uint32_t Machine::local_address(Position where, const void* pointer) {
   return kLocalBase + static_cast<std::uint32_t>(offset);
 }
 
-int Machine::increment(volatile int* counter) {
-  const int before = *counter;
-  *counter = before + 1;
+std::uint32_t Machine::count(Position where, void* counter, std::uint32_t last) {
+  maybe_delay(where);
+  auto* value = static_cast<std::uint32_t*>(counter);
+  const std::uint32_t before = *value;
+  *value = before >= last ? 0 : before + 1;
   return before;
 }
 

@@ -40,13 +40,14 @@ inline constexpr int kChunk = 16;  // bytes, the unit in which accesses are trac
 // A tensor map, whose true format is the hardware's own.
 struct TensorMap {
   std::uint64_t address = 0;
-  std::uint64_t strides[3] = {};  // bytes
-  std::uint32_t dims[4] = {};
-  std::uint16_t box[4] = {};
-  std::uint8_t element_strides[4] = {};
+  std::uint64_t strides[4] = {};  // bytes
+  std::uint32_t dims[5] = {};
+  std::uint16_t box[5] = {};
+  std::uint8_t element_strides[5] = {};
   std::uint8_t element, rank, interleave, swizzle, fill;
 };
-static_assert(sizeof(TensorMap) <= 128);
+inline constexpr int kMapBytes = 128;
+static_assert(sizeof(TensorMap) <= kMapBytes);
 
 // What a launch runs in each work-item, and the sizes.
 struct Launch {
@@ -78,8 +79,8 @@ class Machine final : public Instructions {
   std::size_t global_id(unsigned dimension) override;
   void* local_memory(Position where, std::size_t bytes) override;
   std::uint32_t local_address(Position where, const void* pointer) override;
-  int increment(volatile int* counter) override;
   void work_group_barrier(Position where) override;
+  std::uint32_t count(Position where, void* counter, std::uint32_t last) override;
   float exp2(float x) override;
   std::uint32_t pack(float first, float second, bool bf16) override;
   void set_registers(Position where, int count) override;
@@ -105,8 +106,10 @@ class Machine final : public Instructions {
   void fence_proxy(Position where) override;
   void set_map_field(Position where, std::uint32_t map, const char* field, int index,
                      std::uint64_t value) override;
-  void copy_box(Position where, std::uint32_t target, const void* map, int element, int row,
-                int outer, int any, std::uint32_t barrier) override;
+  void release_map(Position where, void* target, std::uint32_t map) override;
+  void acquire_map(Position where, const void* map) override;
+  void copy_box(Position where, std::uint32_t target, const void* map, std::array<int, 5> begin,
+                std::uint32_t barrier) override;
   void fence_products(Position where) override;
   void multiply(Position where, const Product& product) override;
   void commit_products(Position where) override;
@@ -140,6 +143,7 @@ class Machine final : public Instructions {
     std::vector<IssuedProduct> products;      // not committed
     bool products_fenced = false;
     std::vector<std::uint32_t> touched;  // chunks, since its last fence
+    std::set<const void*> acquired;      // tensor maps, since they were released
   };
 
   // --- Warps.
@@ -202,7 +206,7 @@ class Machine final : public Instructions {
     std::uint32_t barrier;
     TensorMap map;
     std::uint32_t target = 0;
-    int begin[4] = {};
+    std::array<int, 5> begin = {};
     int bytes = 0;
     bool has_landed = false;
     int item = -1;
@@ -265,6 +269,7 @@ class Machine final : public Instructions {
   std::vector<std::unique_ptr<Group>> groups_;
   std::int64_t started_ = 0;
   std::vector<Flight> flights_;
+  std::set<const void*> released_;  // tensor maps in global memory
   std::uint64_t time_ = 0;
   std::int64_t idle_ = 0;  // steps since anything happened
   int landing_percent_ = 10;

@@ -141,6 +141,5 @@ static inline std::size_t get_num_groups(uint dimension) {
   return emulated->group_count(dimension);
 }
 static inline std::size_t get_global_id(uint dimension) { return emulated->global_id(dimension); }
-static inline int atomic_inc(volatile int* counter) { return emulated->increment(counter); }
 #define CLK_LOCAL_MEM_FENCE
 #define barrier(fence) emulated->work_group_barrier({__FILE__, __LINE__})

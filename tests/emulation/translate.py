@@ -155,6 +155,8 @@ SIMPLE = [
      lambda s, m: f"{s.operands[0]} = " + s.call("any", "%1")),
     (r"redux\.sync\.or\.b32 %0, %1, 0xffffffff",
      lambda s, m: f"{s.operands[0]} = " + s.call("uniform", "%1")),
+    (r"atom\.global\.inc\.u32 %0, \[%1\], %2",
+     lambda s, m: f"{s.operands[0]} = " + s.call("count", "%1", "%2")),
     (r"bar\.warp\.sync 0xffffffff", lambda s, m: s.call("warp_barrier")),
     (r"cp\.async\.c[ga]\.shared\.global \[%0\], \[%1\], (\d+)",
      lambda s, m: s.call("copy", "%0", "%1", m.group(1), m.group(1))),
@@ -185,9 +187,13 @@ SIMPLE = [
      r"selp\.s32 %0, 1, 0, any; \}",
      lambda s, m: f"{s.operands[0]} = " + s.call("any_of_named", "%1", "%2", "%3")),
     (r"fence\.proxy\.async\.shared::cta", lambda s, m: s.call("fence_proxy")),
-    (r"cp\.async\.bulk\.tensor\.4d\.shared::cluster\.global\.tile\.mbarrier::complete_tx::bytes "
-     r"\[%0\], \[%1, \{%2, %3, %4, %5\}\], \[%6\]",
-     lambda s, m: s.call("copy_box", "%0", "%1", "%2", "%3", "%4", "%5", "%6")),
+    (r"tensormap\.cp_fenceproxy\.global\.shared::cta\.tensormap::generic\.release\.gpu\.sync\."
+     r"aligned \[%0\], \[%1\], 128", lambda s, m: s.call("release_map", "%0", "%1")),
+    (r"fence\.proxy\.tensormap::generic\.acquire\.gpu \[%0\], 128",
+     lambda s, m: s.call("acquire_map", "%0")),
+    (r"cp\.async\.bulk\.tensor\.5d\.shared::cluster\.global\.tile\.mbarrier::complete_tx::bytes "
+     r"\[%0\], \[%1, \{%2, %3, %4, %5, %6\}\], \[%7\]",
+     lambda s, m: s.call("copy_box", "%0", "%1", braces("%2, %3, %4, %5, %6"), "%7")),
     (r"setmaxnreg\.(?:inc|dec)\.sync\.aligned\.u32 (\d+)",
      lambda s, m: s.call("set_registers", m.group(1))),
 ]

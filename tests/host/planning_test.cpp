@@ -294,6 +294,62 @@ TEST(NvidiaWgmmaFamily, PacksTheHeadsOfFewQueries) {
   EXPECT_EQ(pack_of(blocks, 32, 8, 1), 1);
 }
 
+TEST(NvidiaWgmmaFamily, TakesBoxesOfTensorsThatTheGridIsMadeOf) {
+  const auto decide_for = [](Neighborhood neighborhood, std::int64_t extra, Layout layout) {
+    std::int64_t tokens = 1;
+    for (std::int64_t extent : neighborhood.grid) tokens *= extent;
+    Problem problem = half_problem(64, 64, tokens);
+    problem.key_len += extra;
+    problem.batch = problem.heads = problem.kv_heads = 2;
+    problem.layout = layout;
+    neighborhood.extra_keys = extra;
+    problem.mask = neighborhood_mask(neighborhood);
+    const Decision decision = decide(problem, hopper(), {"", TokenAccess::gathered});
+    check_wgmma(decision.choice, problem, hopper());
+    return decision.choice;
+  };
+  const auto product = [](const std::vector<std::int64_t>& tile) {
+    std::int64_t result = 1;
+    for (std::int64_t extent : tile) result *= extent;
+    return result;
+  };
+  for (const Neighborhood& neighborhood :
+       {Neighborhood{{48, 80}, {25, 41}}, {{6, 16, 24}, {5, 9, 9}}, {{5, 8, 16}, {5, 5, 5}}}) {
+    const std::vector<std::int64_t>& grid = neighborhood.grid;
+    const KernelChoice choice = decide_for(neighborhood, 0, Layout::bhld);
+    const Tiling& tiling = choice.tilings.front();
+    EXPECT_EQ(tiling.tokens, TokenAccess::gathered);
+    EXPECT_EQ(product(tiling.query_tile), choice.tile.queries);
+    ASSERT_EQ(product(tiling.key_tile), choice.tile.keys);
+    const auto defines = defines_of(choice);
+    EXPECT_EQ(defines.at("BOXES"), 1);
+    const char* const axes[] = {"X", "Y", "Z"};
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      const bool exists = axis < grid.size();
+      const std::size_t d = exists ? grid.size() - 1 - axis : 0;
+      const auto extent = [&](const char* name) {
+        return defines.at(std::string(name) + axes[axis]);
+      };
+      EXPECT_EQ(extent("GRID_"), exists ? grid[d] : 1);
+      EXPECT_EQ(extent("QUERY_BOX_"), exists ? tiling.query_tile[d] : 1);
+      EXPECT_EQ(extent("KEY_BOX_"), exists ? tiling.key_tile[d] : 1);
+      EXPECT_EQ(extent("GRID_") % extent("QUERY_BOX_"), 0);
+      EXPECT_EQ(extent("GRID_") % extent("KEY_BOX_"), 0);
+    }
+  }
+  // What a box of the tensors cannot be.
+  const auto one_by_one = [&](const KernelChoice& choice) {
+    return choice.tilings.front().key_tile.empty() && !defines_of(choice).contains("BOXES");
+  };
+  EXPECT_TRUE(one_by_one(decide_for({{47, 79}, {25, 41}}, 0, Layout::bhld)))
+      << "nothing divides the grid";
+  EXPECT_TRUE(one_by_one(decide_for({{48, 80}, {25, 41}}, 3, Layout::bhld))) << "extra keys";
+  EXPECT_TRUE(one_by_one(decide_for({{48, 80}, {23, 41}, {1, 1}, {2, 1}}, 0, Layout::bhld)))
+      << "dilation";
+  EXPECT_TRUE(one_by_one(decide_for({{48, 80}, {25, 41}}, 0, Layout::blhd)))
+      << "heads of two batches are no axis";
+}
+
 TEST(NvidiaWgmmaFamily, TilesFitBlocks) {
   Problem problem = half_problem(128, 128, 4096);
   for (std::int64_t block : {64, 128}) {

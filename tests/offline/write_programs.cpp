@@ -78,9 +78,11 @@ std::vector<Variant> variants() {
     return problem;
   };
   const auto expression = [] { return expression_mask({"(query ^ key) % 3 != head % 3", {}, {}}); };
-  const auto neighborhood = [](Problem& problem) {
-    problem.mask = all_of_mask({neighborhood_mask({{16, 16, 16}, {5, 7, 7}, {}, {}, {}, 0}),
-                                causal_mask(CausalAlign::top_left)});
+  const auto in_window = [&](const std::vector<std::int64_t>& window) {
+    return with([&](Problem& problem) {
+      problem.mask = all_of_mask({neighborhood_mask({{16, 16, 16}, window, {}, {}, {}, 0}),
+                                  causal_mask(CausalAlign::top_left)});
+    });
   };
   return {
       {"dense", base},
@@ -97,8 +99,9 @@ std::vector<Variant> variants() {
          problem.mask = expression();
          problem.blocks = BlockShape();
        })},
-      {"gathered", with(neighborhood), TokenAccess::gathered},
-      {"permuted", with(neighborhood), TokenAccess::permuted},
+      {"gathered", in_window({3, 3, 3}), TokenAccess::gathered},
+      {"wide", in_window({9, 15, 15}), TokenAccess::gathered},  // by boxes, if anybody copies them
+      {"permuted", in_window({3, 3, 3}), TokenAccess::permuted},
       {"decode", with([](Problem& problem) { problem.query_len = 1; })},
   };
 }
