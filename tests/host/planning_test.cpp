@@ -295,6 +295,13 @@ TEST(NvidiaWgmmaFamily, PacksTheHeadsOfFewQueries) {
 }
 
 TEST(NvidiaWgmmaFamily, TakesBoxesOfTensorsThatTheGridIsMadeOf) {
+  const auto neighborhood_of = [](std::vector<std::int64_t> grid,
+                                  std::vector<std::int64_t> window) {
+    Neighborhood neighborhood;
+    neighborhood.grid = std::move(grid);
+    neighborhood.window = std::move(window);
+    return neighborhood;
+  };
   const auto decide_for = [](Neighborhood neighborhood, std::int64_t extra, Layout layout) {
     std::int64_t tokens = 1;
     for (std::int64_t extent : neighborhood.grid) tokens *= extent;
@@ -314,7 +321,8 @@ TEST(NvidiaWgmmaFamily, TakesBoxesOfTensorsThatTheGridIsMadeOf) {
     return result;
   };
   for (const Neighborhood& neighborhood :
-       {Neighborhood{{48, 80}, {25, 41}}, {{6, 16, 24}, {5, 9, 9}}, {{5, 8, 16}, {5, 5, 5}}}) {
+       {neighborhood_of({48, 80}, {25, 41}), neighborhood_of({6, 16, 24}, {5, 9, 9}),
+        neighborhood_of({5, 8, 16}, {5, 5, 5})}) {
     const std::vector<std::int64_t>& grid = neighborhood.grid;
     const KernelChoice choice = decide_for(neighborhood, 0, Layout::bhld);
     const Tiling& tiling = choice.tilings.front();
@@ -341,13 +349,15 @@ TEST(NvidiaWgmmaFamily, TakesBoxesOfTensorsThatTheGridIsMadeOf) {
   const auto one_by_one = [&](const KernelChoice& choice) {
     return choice.tilings.front().key_tile.empty() && !defines_of(choice).contains("BOXES");
   };
-  EXPECT_TRUE(one_by_one(decide_for({{47, 79}, {25, 41}}, 0, Layout::bhld)))
+  const Neighborhood even = neighborhood_of({48, 80}, {25, 41});
+  EXPECT_TRUE(one_by_one(decide_for(neighborhood_of({47, 79}, {25, 41}), 0, Layout::bhld)))
       << "nothing divides the grid";
-  EXPECT_TRUE(one_by_one(decide_for({{48, 80}, {25, 41}}, 3, Layout::bhld))) << "extra keys";
-  EXPECT_TRUE(one_by_one(decide_for({{48, 80}, {23, 41}, {1, 1}, {2, 1}}, 0, Layout::bhld)))
-      << "dilation";
-  EXPECT_TRUE(one_by_one(decide_for({{48, 80}, {25, 41}}, 0, Layout::blhd)))
-      << "heads of two batches are no axis";
+  EXPECT_TRUE(one_by_one(decide_for(even, 3, Layout::bhld))) << "extra keys";
+  Neighborhood dilated = even;
+  dilated.dilation = {2, 1};
+  dilated.window = {23, 41};
+  EXPECT_TRUE(one_by_one(decide_for(dilated, 0, Layout::bhld))) << "dilation";
+  EXPECT_TRUE(one_by_one(decide_for(even, 0, Layout::blhd))) << "heads of two batches are no axis";
 }
 
 TEST(NvidiaWgmmaFamily, TilesFitBlocks) {
