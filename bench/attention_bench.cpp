@@ -99,7 +99,8 @@ void bench_memory(const Launcher& launcher) {
   // The same kernel on a short problem first: what the OpenCL compiler takes is not the run's.
   const Case same_kernel(launcher, square_problem(1, 8192, dense_mask()));
   const Problem problem = square_problem(1, 65536, dense_mask());
-  const DeviceTensors tensors(launcher, random_inputs(problem, kSeed), poisoned_result(problem));
+  const DeviceTensors tensors(launcher.engine(), launcher.queue(), random_inputs(problem, kSeed),
+                              poisoned_result(problem));
   check_opencl(clFinish(launcher.queue()), "clFinish");
   std::ofstream("/proc/self/clear_refs") << "5";  // the peak starts again from here
   const double before = process_memory("VmRSS");

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "clattn/launch.hpp"
-#include "clattn/tensors.hpp"
-#include "clattn/verify.hpp"
+#include "host/trial/verify.hpp"
+#include "host/tuning/comparison.hpp"
 
 namespace clattn::tool {
 
@@ -23,11 +23,6 @@ constexpr std::uint64_t kSeed = 1;
 
 inline double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-inline double median(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + values.size() / 2);
-  return values[values.size() / 2];
 }
 
 // Batch 1, as many queries as keys, head and value dimension 64.
@@ -62,10 +57,12 @@ class Case {
              poisoned_result(equal)) {}
   Case(Plan plan, const Launcher& launcher, const Problem& equal, const BlockListBuffers& lists,
        const HostInputs& inputs, HostResult result)
-      : plan_(std::move(plan)), tensors_(launcher, inputs, result), lists_(lists) {
+      : plan_(std::move(plan)),
+        tensors_(launcher.engine(), launcher.queue(), inputs, result),
+        lists_(lists) {
     seconds();
     tensors_.read(result);
-    const auto failures = check_rows(equal, inputs, result, plan_.report().query_tile);
+    const auto failures = RowCheck(equal, inputs, plan_.report().query_tile).failures(result);
     if (failures.empty()) return;
     throw Error(ErrorCategory::device_failure, "not timed, for it is wrong: " + failures.front());
   }

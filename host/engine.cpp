@@ -53,7 +53,9 @@ Engine::State::State(Context context_, Device device_, const EngineOptions& opti
                                  : DiskCache::default_folder(),
                options.log),
       device(probed(context, std::move(device_), programs, log)),
-      trace(options.trace ? std::make_unique<Trace>(options.log) : nullptr) {}
+      trace(options.trace ? std::make_unique<Trace>(options.log) : nullptr),
+      tuning(options),
+      problems(ProblemLog::path_of_environment(), options.log) {}
 
 Engine::Engine(const EngineOptions& options) {
   const std::vector<Device> devices = list_devices();
@@ -77,7 +79,8 @@ Engine::Engine(cl_context context, cl_device_id device, const EngineOptions& opt
 
 Support Engine::supports(const Problem& problem, const PlanOptions& options) const {
   try {
-    const Decision decision = decide(problem, state_->device.facts, options);
+    const Decision decision =
+        decide(problem, state_->device.facts, options, state_->tuning.lookup());
     if (decision.family) return {true, ""};
     return {false, fmt::format("{}", fmt::join(decision.rejected, "; "))};
   } catch (const Error& error) {
@@ -96,6 +99,8 @@ DeviceRates Engine::rates() const {
   }
   return *state_->rates;
 }
+
+std::string Engine::tuning() const { return state_->tuning.to_json(); }
 
 void Engine::write_trace(const std::string& path) const {
   if (!state_->trace) invalid("the engine was made without EngineOptions::trace");

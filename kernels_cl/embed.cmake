@@ -1,4 +1,5 @@
-# Writes OUTPUT, a C++ file with the bytes of each of KERNELS (paths relative to FOLDER).
+# Writes OUTPUT, a C++ file with the bytes of each of KERNELS (paths relative to FOLDER), which
+# defines FUNCTION of runtime/embedded_sources.hpp.
 set(arrays "")
 set(table "")
 set(index 0)
@@ -16,7 +17,7 @@ namespace clattn {
 namespace {
 ${arrays}}  // namespace
 
-const std::vector<EmbeddedSource>& embedded_sources() {
+const std::vector<EmbeddedSource>& ${FUNCTION}() {
   static const std::vector<EmbeddedSource> sources = {
 ${table}  };
   return sources;

@@ -1,4 +1,4 @@
-// The kernel files as they were at build time.
+// Files of this project as they were at build time.
 #pragma once
 
 #include <string_view>
@@ -7,10 +7,11 @@
 namespace clattn {
 
 struct EmbeddedSource {
-  std::string_view name;  // path below kernels_cl
+  std::string_view name;  // path below its folder
   std::string_view text;
 };
 
-const std::vector<EmbeddedSource>& embedded_sources();
+const std::vector<EmbeddedSource>& embedded_sources();  // of kernels_cl
+const std::vector<EmbeddedSource>& embedded_stores();   // of host/tuning
 
 }  // namespace clattn

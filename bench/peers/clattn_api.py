@@ -19,7 +19,8 @@ class ClattnError(Exception):
 
 class EngineOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_size_t), ("trace", c_int32), ("device", c_char_p),
-                ("cache_dir", c_char_p), ("log", c_void_p), ("log_user", c_void_p)]
+                ("cache_dir", c_char_p), ("log", c_void_p), ("log_user", c_void_p),
+                ("tuning", c_char_p), ("without_default_tuning", c_int32)]
 
 
 class Strides(ctypes.Structure):
@@ -49,11 +50,13 @@ class Problem(ctypes.Structure):
 
 class PlanOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_size_t), ("family", c_char_p), ("query_tile", c_void_p),
-                ("key_tile", c_void_p), ("tile_rank", c_size_t), ("tokens", c_int32)]
+                ("key_tile", c_void_p), ("tile_rank", c_size_t), ("tokens", c_int32),
+                ("config", c_char_p)]
 
 
 class PlanReport(ctypes.Structure):
     _fields_ = [("struct_size", c_size_t), ("family", c_char_p), ("config", c_char_p),
+                ("parameters", c_char_p), ("config_source", c_char_p),
                 ("why", c_char_p), ("rejected", c_void_p), ("rejected_count", c_size_t),
                 ("query_tile", c_int64), ("key_tile", c_int64), ("tiles_total", c_double),
                 ("tiles_visited", c_double), ("tiles_masked", c_double),

@@ -20,6 +20,8 @@ EngineOptions read_options(const clattn_engine_options* source) {
     };
   }
   options.trace = source->trace;
+  if (source->tuning) options.tuning = source->tuning;
+  options.default_tuning = !source->without_default_tuning;
   return options;
 }
 
@@ -73,6 +75,14 @@ clattn_status clattn_engine_get_rates(const clattn_engine* engine, clattn_rates*
     const clattn::DeviceRates measured = engine->object.rates();
     rates->flops_per_second = measured.flops_per_second;
     rates->bytes_per_second = measured.bytes_per_second;
+  });
+}
+
+clattn_status clattn_engine_get_tuning(const clattn_engine* engine, char** text) {
+  return guarded([&] {
+    require(engine, "engine");
+    require(text, "text");
+    *text = duplicate(engine->object.tuning());
   });
 }
 

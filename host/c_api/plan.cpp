@@ -1,5 +1,9 @@
 // Plans: making them, launching them, and what they tell.
+#include <algorithm>
+#include <clattn/tuning.hpp>
+
 #include "host/c_api/convert.hpp"
+#include "host/planning/parameters.hpp"
 
 namespace clattn::c_api {
 namespace {
@@ -20,7 +24,23 @@ PlanOptions read_options(const clattn_plan_options* source) {
   };
   options.query_tile = read_tile(source->query_tile, "query_tile");
   options.key_tile = read_tile(source->key_tile, "key_tile");
+  if (source->config) options.config = clattn::parse_config(source->config);
   return options;
+}
+
+static_assert(same(SearchStrategy::exhaustive, CLATTN_SEARCH_STRATEGY_EXHAUSTIVE) &&
+              same(SearchStrategy::random, CLATTN_SEARCH_STRATEGY_RANDOM) &&
+              same(SearchStrategy::guided, CLATTN_SEARCH_STRATEGY_GUIDED));
+
+TuneBudget read_budget(const clattn_tune_budget* source) {
+  TuneBudget budget;
+  if (!source) return budget;
+  require_struct(source, "budget", "clattn_tune_budget");
+  budget.strategy = to_enum(source->strategy, SearchStrategy::guided, "search strategy");
+  budget.evaluations = source->evaluations;
+  budget.seconds = source->seconds;
+  budget.seed = source->seed;
+  return budget;
 }
 
 Tensors read_tensors(const clattn_tensors* source) {
@@ -57,6 +77,31 @@ clattn_status clattn_engine_supports(const clattn_engine* engine, const clattn_p
 
 clattn_status clattn_plan_options_init(clattn_plan_options* options, size_t struct_size) {
   return init(options, struct_size, "options", "clattn_plan_options", {});
+}
+
+clattn_status clattn_tune_budget_init(clattn_tune_budget* budget, size_t struct_size) {
+  clattn_tune_budget defaults = {};
+  defaults.seed = clattn::TuneBudget().seed;
+  defaults.strategy = CLATTN_SEARCH_STRATEGY_GUIDED;
+  return init(budget, struct_size, "budget", "clattn_tune_budget", defaults);
+}
+
+clattn_status clattn_engine_tune(clattn_engine* engine, const clattn_problem* problem,
+                                 const clattn_plan_options* options,
+                                 const clattn_tune_budget* budget, clattn_tune_result* result) {
+  return guarded([&] {
+    require(engine, "engine");
+    if (result) require_struct(result, "result", "clattn_tune_result");
+    const clattn::TuneResult found =
+        engine->object.tune(read_problem(problem), read_budget(budget), read_options(options));
+    if (!result) return;
+    result->heuristic_seconds = found.heuristic_seconds;
+    result->best_seconds = found.best_seconds;
+    result->evaluations = static_cast<int64_t>(found.trials.size());
+    result->failures = std::ranges::count_if(found.trials, [](const clattn::Trial& trial) {
+      return trial.outcome != clattn::TrialOutcome::correct;
+    });
+  });
 }
 
 clattn_status clattn_plan_create(const clattn_engine* engine, const clattn_problem* problem,
@@ -102,6 +147,8 @@ clattn_status clattn_plan_get_report(const clattn_plan* plan, clattn_plan_report
     const clattn::PlanReport& source = plan->report();
     report->family = source.family.c_str();
     report->config = source.config.c_str();
+    report->parameters = plan->parameters().c_str();
+    report->config_source = source.config_source.c_str();
     report->why = source.why.c_str();
     report->rejected = plan->rejected().data();
     report->rejected_count = plan->rejected().size();

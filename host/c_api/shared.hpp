@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "host/invalid.hpp"
+#include "host/planning/parameters.hpp"
 
 namespace clattn::c_api {
 
@@ -59,6 +60,7 @@ struct clattn_plan : clattn::c_api::Shared<clattn::Plan> {
   const clattn::PlanReport& report() const {
     std::call_once(once_, [this] {
       report_ = object.report();
+      parameters_ = clattn::to_string(report_.parameters);
       for (const std::string& text : report_.rejected) rejected_.push_back(text.c_str());
       for (const clattn::Tiling& tiling : report_.tilings) {
         tilings_.push_back({tiling.query_tile.data(), tiling.query_tile.size(),
@@ -70,12 +72,14 @@ struct clattn_plan : clattn::c_api::Shared<clattn::Plan> {
     return report_;
   }
   // Of the report.
+  const std::string& parameters() const { return parameters_; }
   const std::vector<const char*>& rejected() const { return rejected_; }
   const std::vector<clattn_tiling>& tilings() const { return tilings_; }
 
  private:
   mutable std::once_flag once_;
   mutable clattn::PlanReport report_;
+  mutable std::string parameters_;
   mutable std::vector<const char*> rejected_;
   mutable std::vector<clattn_tiling> tilings_;
 };

@@ -35,15 +35,15 @@ std::string joined(const std::string& place, const Error& error) {
 
 }  // namespace
 
-json parse_json(std::string_view text) {
-  const auto limit_depth = [](int depth, json::parse_event_t, const json&) {
-    if (depth > kMaxDepth) invalid("the problem is nested deeper than {} levels", kMaxDepth);
+json parse_json(std::string_view text, const char* what) {
+  const auto limit_depth = [&](int depth, json::parse_event_t, const json&) {
+    if (depth > kMaxDepth) invalid("{} is nested deeper than {} levels", what, kMaxDepth);
     return true;
   };
   try {
     return json::parse(text, limit_depth);
   } catch (const json::exception& error) {
-    invalid("the problem is not JSON: {}", error.what());
+    invalid("{} is not JSON: {}", what, error.what());
   }
 }
 
@@ -76,6 +76,11 @@ void read_value(const json& value, float& result) {
   }
   if (!value.is_number()) wrong_type(value, "a number");
   result = value.get<float>();
+}
+
+void read_value(const json& value, double& result) {
+  if (!value.is_number()) wrong_type(value, "a number");
+  result = value.get<double>();
 }
 
 void read_value(const json& value, bool& result) {

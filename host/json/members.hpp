@@ -22,10 +22,10 @@ namespace clattn {
 
 using json = nlohmann::ordered_json;  // masks give their text back in the order in which it came
 
-// The JSON of a problem. Throws Error (invalid_argument) for a syntax error and for text nested
-// deeper than 64 levels, which would overflow the stack of whoever walks it. Exported for the tool;
-// no header of it is installed.
-CLATTN_API json parse_json(std::string_view text);
+// The JSON of a problem, or of what `what` calls it. Throws Error (invalid_argument) for a syntax
+// error and for text nested deeper than 64 levels, which would overflow the stack of whoever walks
+// it. Exported for the tool; no header of it is installed.
+CLATTN_API json parse_json(std::string_view text, const char* what = "the problem");
 
 // An Error whose message begins with a place.
 class PlacedError : public Error {
@@ -52,6 +52,7 @@ void read_value(const json& value, std::int32_t& result);
 void read_value(const json& value, std::uint32_t& result);
 void read_value(const json& value, std::uint8_t& result);
 void read_value(const json& value, float& result);  // also of "inf", "-inf" and "nan"
+void read_value(const json& value, double& result);
 void read_value(const json& value, bool& result);
 void read_value(const json& value, std::string& result);
 

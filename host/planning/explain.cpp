@@ -32,7 +32,8 @@ std::string explain(const Problem& problem, const Device& device, const PlanRepo
                              to_string(device.facts.kind), device.facts.driver_version));
   line("family", fmt::format("{}: {}", report.family, report.why));
   for (const std::string& rejected : report.rejected) line("not", rejected);
-  line("config", report.config);
+  line("config", fmt::format("{} ({}): {}", report.config, to_string(report.parameters),
+                             report.config_source));
   line("launch",
        fmt::format("{} work-groups of {} work-items, {} bytes of local memory each",
                    report.work_groups, report.work_group_size, report.local_memory_bytes));

@@ -7,6 +7,7 @@
 #include <clattn/engine.hpp>
 
 #include "host/invalid.hpp"
+#include "host/planning/tuned.hpp"
 
 namespace clattn {
 
@@ -14,68 +15,6 @@ const std::vector<const Family*>& families() {
   static const std::vector<const Family*> all = {&nvidia_wgmma_family(), &nvidia_mma_family(),
                                                  &cpu_family(), &portable_family()};
   return all;
-}
-
-bool has_seams(const Problem& problem) {
-  return problem.blocks || !problem.mask->seams({}, problem.extent()).empty();
-}
-
-TileCost tile_cost(const Problem& problem, const Tile& tile, std::int64_t key_step,
-                   double row_keys) {
-  TileCost cost;
-  const auto up = [](std::int64_t count, std::int64_t step) {
-    return double((count + step - 1) / step * step);
-  };
-  const auto add = [&](std::int64_t queries, std::int64_t keys) {
-    cost.keys += up(keys, key_step);
-    cost.pairs += up(queries, tile.granule) * up(keys, key_step);
-  };
-  if (problem.blocks) {
-    const std::int64_t block = problem.blocks->query_block;
-    for (std::int64_t begin = 0; begin < block; begin += tile.queries) {
-      add(std::min(tile.queries, block - begin), problem.blocks->key_block);
-    }
-    return cost;
-  }
-  const Schedule schedule = make_schedule(*problem.mask, problem.extent(), 1, 1, tile, 1);
-  for (const clattn_row& row : schedule.rows) {
-    const std::int64_t queries = row.queries.end - row.queries.begin;
-    cost.pairs += up(queries, tile.granule) * row_keys;
-    for (clattn_int32 s = row.span_begin; s < row.span_end; ++s) {
-      const clattn_span& span = schedule.spans[s];
-      add(queries, span.key_end - span.key_begin);
-    }
-  }
-  return cost;
-}
-
-std::size_t fit_rows(const Problem& problem, const std::vector<TileSpeed>& tiles) {
-  std::vector<double> times;
-  for (const TileSpeed& each : tiles) {
-    times.push_back(tile_cost(problem, each.tile, each.key_step, each.row_keys).pairs / each.speed);
-  }
-  return static_cast<std::size_t>(std::ranges::min_element(times) - times.begin());
-}
-
-std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,
-                                     const PlanOptions& options,
-                                     const std::vector<TileSpeed>& tiles,
-                                     std::vector<Tiling>& tilings, std::string& reason) {
-  TilingWeigher weigher(problem, grid, options);
-  std::optional<std::size_t> best;
-  for (std::size_t i = 0; i < tiles.size(); ++i) {
-    std::vector<Tiling> weighed = weigher.weigh(tiles[i]);
-    if (weighed.empty()) continue;
-    if (best && weighed.front().cost_flops >= tilings.front().cost_flops) continue;
-    best = i;
-    tilings = std::move(weighed);
-  }
-  if (!best) {
-    reason =
-        fmt::format("a query tile of {} holds more than {} queries, the largest of this device",
-                    fmt::join(options.query_tile, "x"), tiles.front().tile.queries);
-  }
-  return best;
 }
 
 namespace {
@@ -94,10 +33,14 @@ void check_tile(const char* name, const std::vector<std::int64_t>& tile, const G
   }
 }
 
+bool asks_for_tiles(const PlanOptions& options) {
+  return options.tokens != TokenAccess::automatic || !options.query_tile.empty() ||
+         !options.key_tile.empty();
+}
+
 // The grid whose boxes may be tiles, in view of what was asked for.
 std::optional<GridProblem> choose_grid(const Problem& problem, const PlanOptions& options) {
-  const bool asked = options.tokens != TokenAccess::automatic || !options.query_tile.empty() ||
-                     !options.key_tile.empty();
+  const bool asked = asks_for_tiles(options);
   if (problem.token_order && asked) {
     invalid("the tensors lie in an order of their own: its tiles and access can't be chosen");
   }
@@ -131,18 +74,28 @@ std::optional<GridProblem> choose_grid(const Problem& problem, const PlanOptions
 
 }  // namespace
 
-Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOptions& options) {
+Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOptions& options,
+                const TuningLookup& tuned) {
   validate(problem);
   const std::string& wanted = options.family;
   const std::vector<std::string> names = family_names();
   if (!wanted.empty() && std::find(names.begin(), names.end(), wanted) == names.end()) {
     invalid("family \"{}\" is unknown; known are {}", wanted, fmt::join(names, ", "));
   }
+  if (!options.config.empty() && wanted.empty()) {
+    invalid("a configuration ({}) is for a family that is asked for, too",
+            to_string(options.config));
+  }
   Decision decision;
+  decision.config_source = options.config.empty() ? "heuristic" : "asked for";
   decision.grid = choose_grid(problem, options);
   decision.hooks = make_hooks(problem, !decision.grid || !decision.grid->boxes_suffice);
+  TileCosts costs(problem, decision.grid, options);
   for (const Family* family : families()) {
     std::string reason;
+    if (!options.config.empty() && family->name() == wanted) {
+      check_names(options.config, family->parameters(problem, facts), wanted);
+    }
     if (!facts.compiler) {
       reason = fmt::format("device {} has no OpenCL C compiler", facts.name);
     } else if (!wanted.empty() && family->name() != wanted) {
@@ -153,9 +106,12 @@ Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOpti
       reason = family->rejection(facts);
     }
     if (reason.empty()) {
-      if (auto choice = family->choose(problem, decision.grid, facts, options, reason)) {
+      if (auto choice = family->choose(problem, facts, options.config, costs, reason)) {
         decision.family = family;
         decision.choice = std::move(*choice);
+        if (tuned && options.config.empty() && !asks_for_tiles(options)) {
+          take_tuned(problem, facts, tuned, costs, decision);
+        }
         continue;
       }
       decision.category = ErrorCategory::device_limit;
@@ -163,6 +119,12 @@ Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOpti
     decision.rejected.push_back(fmt::format("{}: {}", family->name(), reason));
   }
   return decision;
+}
+
+void require_family(const Decision& decision, const DeviceFacts& facts) {
+  if (decision.family) return;
+  throw Error(decision.category, fmt::format("no kernel family takes this problem on {}: {}",
+                                             facts.name, fmt::join(decision.rejected, "; ")));
 }
 
 std::vector<std::string> family_names() {

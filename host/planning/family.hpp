@@ -9,22 +9,24 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "host/planning/hooks.hpp"
-#include "host/planning/schedule.hpp"
-#include "host/planning/tilings.hpp"
+#include "host/planning/parameters.hpp"
+#include "host/planning/tile_costs.hpp"
+#include "host/tuning/store.hpp"
 #include "runtime/program.hpp"
 
 namespace clattn {
 
 // A chosen configuration of a family's kernel, ready to be built and launched.
 struct KernelChoice {
-  std::string id;                                             // readable, unique in the family
-  std::vector<std::pair<std::string, std::int64_t>> defines;  // in a fixed order
-  std::vector<std::string> files;                             // of kernels_cl, behind the hooks
-  std::vector<SourceFile> generated;                          // in front of `files`
+  std::string id;                     // readable, unique in the family for a problem
+  KernelConfig config;                // as PlanOptions takes it
+  double predicted = 0;               // time, in a unit of the family and the problem
+  Defines defines;                    // in a fixed order
+  std::vector<std::string> files;     // of kernels_cl, behind the hooks
+  std::vector<SourceFile> generated;  // in front of `files`
   std::optional<ProgramPatch> patch;
   // Of each work-group, in memory that the attention takes behind part_lse; 0: it takes none. Zeros
   // at first; what a launch leaves there the next one finds.
@@ -48,12 +50,21 @@ class Family {
   // Why the family does not run on a device at all; empty if it does.
   virtual std::string rejection(const DeviceFacts& facts) const = 0;
 
-  // The configuration for a valid problem on a device that is not rejected. Nothing where no legal
-  // configuration fits the device, or what was asked for, and then `reason` says what does not fit.
-  // `grid` is the problem's, if its tiles may be boxes.
-  virtual std::optional<KernelChoice> choose(const Problem& problem,
-                                             const std::optional<GridProblem>& grid,
-                                             const DeviceFacts& facts, const PlanOptions& options,
+  // What can be tuned of the kernel, always the same names, with values that are worth a trial for
+  // a problem on a device.
+  virtual std::vector<Parameter> parameters(const Problem& problem,
+                                            const DeviceFacts& facts) const = 0;
+  // The first constraint that a configuration of these parameters breaks; without one the kernel is
+  // right, if not fast. `boxes`: whether tiles are boxes of a grid.
+  virtual std::optional<Violation> violation(const KernelConfig& config, const Problem& problem,
+                                             const DeviceFacts& facts, bool boxes) const = 0;
+
+  // The configuration for a valid problem on a device that is not rejected: `config`, or if that is
+  // empty, the one that is expected to be fastest. Nothing where no legal configuration fits the
+  // device, or what was asked for, and then `reason` says what does not fit. `costs` are the
+  // problem's.
+  virtual std::optional<KernelChoice> choose(const Problem& problem, const DeviceFacts& facts,
+                                             const KernelConfig& config, TileCosts& costs,
                                              std::string& reason) const = 0;
 };
 
@@ -65,35 +76,13 @@ const Family& nvidia_mma_family();
 const Family& cpu_family();
 const Family& portable_family();
 
-// Whether rows of tiles have natural places to begin, so that the size of the tile matters.
-bool has_seams(const Problem& problem);
-// What a tile makes of the problem's seams, in the first slice: keys that its rows walk, and pairs
-// that they compute, where a row counts as many queries as its granules hold, and a span as many
-// keys as a multiple of `key_step`, and each row `row_keys` more. For comparing tiles of one
-// problem.
-struct TileCost {
-  double keys = 0;
-  double pairs = 0;
-};
-TileCost tile_cost(const Problem& problem, const Tile& tile, std::int64_t key_step = 1,
-                   double row_keys = 0);
-
-// Which of a family's tiles takes the least time where tokens stay in place, an index.
-std::size_t fit_rows(const Problem& problem, const std::vector<TileSpeed>& tiles);
-// Which of a family's tiles takes the least time where tiles are boxes of a grid, an index; the
-// tilings of that tile are left in `tilings`. Nothing where what was asked for fits none, not even
-// the first tile, the largest, and then `reason` says so.
-std::optional<std::size_t> fit_boxes(const Problem& problem, const GridProblem& grid,
-                                     const PlanOptions& options,
-                                     const std::vector<TileSpeed>& tiles,
-                                     std::vector<Tiling>& tilings, std::string& reason);
-
-// The planner's decision: pure.
+// The planner's decision: pure, as far as what it asks of tuned configurations is.
 struct Decision {
   const Family* family = nullptr;  // null: nothing fits, see `rejected`
   // Where nothing fits: device_limit if some family would run on the device, else unsupported.
   ErrorCategory category = ErrorCategory::unsupported;
   KernelChoice choice;
+  std::string config_source;  // where the configuration comes from, see PlanReport
   std::optional<GridProblem> grid;
   Hooks hooks;
   std::vector<std::string> rejected;  // "family: reason"
@@ -101,6 +90,9 @@ struct Decision {
 
 // Throws Error (invalid_argument) for an invalid problem, or options that are unknown or not for
 // this problem, and (unsupported) for a mask that no kernel can evaluate.
-Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOptions& options);
+Decision decide(const Problem& problem, const DeviceFacts& facts, const PlanOptions& options,
+                const TuningLookup& tuned = {});
+// Throws the Error of a decision that has no family.
+void require_family(const Decision& decision, const DeviceFacts& facts);
 
 }  // namespace clattn

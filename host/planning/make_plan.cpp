@@ -36,6 +36,8 @@ class PlanMaker {
     PlanReport& report = plan_.report;
     report.family = decision_.family->name();
     report.config = choice_.id;
+    report.parameters = choice_.config;
+    report.config_source = decision_.config_source;
     report.why = choice_.why;
     report.rejected = decision_.rejected;
     report.query_tile = choice_.tile.queries;
@@ -200,15 +202,13 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   plan->engine = state_;
   plan->problem = problem;
 
+  const TuningLookup tuned = state_->tuning.lookup();
   DeviceFacts facts = state_->device.facts;
   Decision decision;
   Program program;
   for (;;) {
-    decision = decide(problem, facts, options);
-    if (!decision.family) {
-      throw Error(decision.category, fmt::format("no kernel family takes this problem on {}: {}",
-                                                 facts.name, fmt::join(decision.rejected, "; ")));
-    }
+    decision = decide(problem, facts, options, tuned);
+    require_family(decision, facts);
     if (problem.batch * problem.query_len == 0) break;  // nothing to write, nothing to build
     try {
       program = state_->programs.get(attention_program(problem, decision));
@@ -233,6 +233,7 @@ Plan Engine::plan(const Problem& problem, const PlanOptions& options) const {
   } else {
     maker.compute_schedule();
   }
+  if (options.config.empty()) state_->problems.add(problem, facts.name, plan->report);
   return Plan(std::move(plan));
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -22,7 +23,7 @@ struct MmaConfig {
   std::int64_t query_tile;
   std::int64_t key_tile;
   std::int64_t warps;
-  double speed;  // to the first one
+  double speed;  // to the first one of those listed
 
   std::int64_t work_group() const { return 32 * warps; }
 
@@ -35,20 +36,19 @@ struct MmaConfig {
     const std::int64_t value_chunks = row_chunks(problem.value_dim);
     return 16 * (query_tile * key_chunks + 2 * key_tile * (key_chunks + value_chunks));
   }
-  // Scores and outputs of a work-item, floats in registers: 255 there are, and the loop runs faster
-  // where it has some to load operands ahead into.
-  bool fits_registers(const Problem& problem) const {
-    return query_tile / (16 * warps) * (key_tile + problem.value_dim) / 2 <= 176;
-  }
-  bool is_valid(const Problem& problem, const DeviceFacts& facts) const {
-    return work_group() <= std::min(facts.max_work_group_size, facts.max_work_item_size) &&
-           local_memory(problem) <= facts.local_memory_bytes && fits_registers(problem);
+  // Scores and outputs of a work-item, floats in registers.
+  std::int64_t registers(const Problem& problem) const {
+    return query_tile / (16 * warps) * (key_tile + problem.value_dim) / 2;
   }
   std::string id() const { return fmt::format("q{}k{}w{}", query_tile, key_tile, warps); }
-  std::vector<std::pair<std::string, std::int64_t>> defines() const {
+  Defines defines() const {
     return {{"QUERY_TILE", query_tile}, {"KEY_TILE", key_tile}, {"WARPS", warps}};
   }
 };
+
+// There are 255 registers, and the loop runs faster where it has some to load operands ahead into;
+// beyond the other limit it holds little else than what it spills.
+constexpr std::int64_t kFastRegisters = 176, kMostRegisters = 224;
 
 // With 32 queries a warp, what is loaded of a tile serves twice as many products as with 16, which
 // is what registers hold for large dimensions. The last two are for little local memory.
@@ -57,6 +57,56 @@ constexpr MmaConfig kConfigs[] = {
     {128, 32, 8, 0.75}, {64, 64, 4, 0.75},  {64, 32, 4, 0.65},  {64, 16, 4, 0.50},
     {32, 32, 2, 0.25},  {16, 16, 1, 0.10},
 };
+
+// Of those that are not listed: as those listed are by their tile of keys; with 32 queries a warp,
+// four warps and more keep a compute unit busy, and with 16, as the listed ones do.
+double estimated_speed(const MmaConfig& config) {
+  double speed = config.key_tile >= 64   ? 1.0
+                 : config.key_tile >= 48 ? 0.97
+                 : config.key_tile >= 32 ? 0.90
+                                         : 0.67;
+  if (config.query_tile == 32 * config.warps) {
+    speed *= std::min(1.0, double(config.warps) / 4);
+  } else {
+    speed *= config.warps >= 8 ? 0.85 : config.warps >= 4 ? 0.75 : config.warps >= 2 ? 0.28 : 0.15;
+  }
+  return speed;
+}
+
+MmaConfig asked_config(const KernelConfig& asked) {
+  return {asked.at("query_tile"), asked.at("key_tile"), asked.at("warps"), 0};
+}
+
+// Registers that the heuristic leaves free are missed.
+double asked_speed(const MmaConfig& config, const Problem& problem) {
+  const auto listed = std::ranges::find_if(
+      kConfigs, [&](const MmaConfig& other) { return other.defines() == config.defines(); });
+  const double speed = listed == std::end(kConfigs) ? estimated_speed(config) : listed->speed;
+  return speed * std::min(1.0, double(kFastRegisters) / double(config.registers(problem)));
+}
+
+// What each parameter may be stands beside its macro.
+std::optional<Violation> violation_of(const MmaConfig& config, const Problem& problem,
+                                      const DeviceFacts& facts) {
+  if (config.warps < 1 || config.warps > 32 ||
+      !std::has_single_bit(static_cast<std::uint64_t>(config.warps))) {
+    return Violation{
+        "range", fmt::format("warps is {}, but must be a power of two from 1 to 32", config.warps)};
+  }
+  if (config.key_tile < 16 || config.key_tile > 64 || config.key_tile % 16 != 0) {
+    return Violation{"range", fmt::format("key_tile is {}, but must be a multiple of 16 up to 64",
+                                          config.key_tile)};
+  }
+  if (config.query_tile != 16 * config.warps && config.query_tile != 32 * config.warps) {
+    return Violation{"divides", fmt::format("query_tile {} is neither 16 nor 32 times warps {}",
+                                            config.query_tile, config.warps)};
+  }
+  if (config.registers(problem) > kMostRegisters) {
+    return Violation{"registers", fmt::format("{} scores and outputs of a work-item, at most {}",
+                                              config.registers(problem), kMostRegisters)};
+  }
+  return device_violation(config.work_group(), config.local_memory(problem), facts);
+}
 
 TileSpeed speed_of(const MmaConfig& config) {
   TileSpeed speed;
@@ -83,21 +133,26 @@ class NvidiaMmaFamily final : public Family {
                                                   : probed->second;
   }
 
-  std::optional<KernelChoice> choose(const Problem& problem, const std::optional<GridProblem>& grid,
-                                     const DeviceFacts& facts, const PlanOptions& options,
+  std::vector<Parameter> parameters(const Problem&, const DeviceFacts&) const override {
+    return {{"query_tile", {16, 32, 64, 128, 256}},
+            {"key_tile", {16, 32, 48, 64}},
+            {"warps", {1, 2, 4, 8}}};
+  }
+
+  std::optional<Violation> violation(const KernelConfig& config, const Problem& problem,
+                                     const DeviceFacts& facts, bool) const override {
+    return violation_of(asked_config(config), problem, facts);
+  }
+
+  std::optional<KernelChoice> choose(const Problem& problem, const DeviceFacts& facts,
+                                     const KernelConfig& asked, TileCosts& costs,
                                      std::string& reason) const override {
     if (problem.data_type == DataType::f32) {
       reason = "tensor cores take f16 and bf16, not f32";
       return std::nullopt;
     }
     std::vector<MmaConfig> configs;
-    std::vector<TileSpeed> speeds;
-    for (const MmaConfig& config : kConfigs) {
-      if (!config.is_valid(problem, facts)) continue;
-      configs.push_back(config);
-      speeds.push_back(speed_of(config));
-    }
-    if (configs.empty()) {
+    if (asked.empty()) {
       const MmaConfig& smallest = *std::ranges::min_element(
           kConfigs, {}, [&](const MmaConfig& config) { return config.local_memory(problem); });
       reason = fmt::format(
@@ -105,27 +160,49 @@ class NvidiaMmaFamily final : public Family {
           "and {}",
           smallest.work_group(), smallest.local_memory(problem), facts.max_work_group_size,
           facts.local_memory_bytes);
-      return std::nullopt;
+      for (const MmaConfig& config : kConfigs) {
+        if (config.registers(problem) > kFastRegisters) continue;
+        if (!violation_of(config, problem, facts)) configs.push_back(config);
+      }
+    } else {
+      MmaConfig config = asked_config(asked);
+      if (const auto broken = violation_of(config, problem, facts)) {
+        reason = broken->reason;
+        return std::nullopt;
+      }
+      config.speed = asked_speed(config, problem);
+      configs = {config};
     }
+    if (configs.empty()) return std::nullopt;
+    std::vector<TileSpeed> speeds;
+    for (const MmaConfig& config : configs) speeds.push_back(speed_of(config));
     KernelChoice choice;
-    const MmaConfig* config = &configs.front();
-    if (grid) {
-      const auto fitting = fit_boxes(problem, *grid, options, speeds, choice.tilings, reason);
+    std::size_t chosen = 0;
+    if (costs.grid()) {
+      const auto fitting = costs.fit_boxes(speeds, choice.tilings, reason);
       if (!fitting) return std::nullopt;
-      config = &configs[*fitting];
-    } else if (has_seams(problem) || problem.query_len < config->query_tile) {
-      config = &configs[fit_rows(problem, speeds)];
+      chosen = *fitting;
+      choice.predicted = choice.tilings.front().cost_flops;
+    } else {
+      if (has_seams(problem) || problem.query_len < configs.front().query_tile) {
+        chosen = costs.fit_rows(speeds);
+      }
+      choice.predicted = costs.time(speeds[chosen]);
     }
-    choice.id = config->id();
-    choice.defines = config->defines();
+    const MmaConfig& config = configs[chosen];
+    choice.id = config.id();
+    choice.defines = config.defines();
+    choice.config = config_of(choice.defines);
     choice.files = {"nvidia/ptx.cl", "nvidia/mma_tiles.cl", "nvidia/mma.cl"};
-    choice.tile = config->tile();
-    choice.work_group_size = config->work_group();
-    choice.local_memory_bytes = config->local_memory(problem);
+    choice.tile = config.tile();
+    choice.work_group_size = config.work_group();
+    choice.local_memory_bytes = config.local_memory(problem);
     choice.dense_efficiency = 5.5;  // an H200's, whose tensor cores are not in its rate
-    choice.why =
-        fmt::format("tensor cores by mma.sync; the best tile within {} bytes of local memory",
-                    facts.local_memory_bytes);
+    choice.why = "tensor cores by mma.sync";
+    if (asked.empty()) {
+      choice.why +=
+          fmt::format("; the best tile within {} bytes of local memory", facts.local_memory_bytes);
+    }
     return choice;
   }
 };

@@ -9,6 +9,8 @@
 #include "host/planning/family.hpp"
 #include "host/planning/launch.hpp"
 #include "host/planning/permuted_tensors.hpp"
+#include "host/tuning/engine_stores.hpp"
+#include "host/tuning/problem_log.hpp"
 #include "kernels_cl/common/arguments.h"
 #include "runtime/program.hpp"
 #include "runtime/trace.hpp"
@@ -23,6 +25,8 @@ struct Engine::State {
   ProgramStore programs;
   const Device device;           // probed with the programs
   std::unique_ptr<Trace> trace;  // null unless asked for
+  EngineStores tuning;
+  ProblemLog problems;
 
   std::mutex rates_mutex;
   std::optional<DeviceRates> rates;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <clattn/mask.hpp>
+#include <compare>
 #include <cstdint>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct Tile {
   std::int64_t queries = 1;  // at most so many a row
   std::int64_t keys = 1;     // a step of the walk along a span
   std::int64_t granule = 1;  // queries come at the cost of the next multiple; divides `queries`
+
+  friend auto operator<=>(const Tile&, const Tile&) = default;
 };
 
 // How rows come to work-groups.

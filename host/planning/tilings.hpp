@@ -6,6 +6,7 @@
 
 #include <clattn/engine.hpp>
 #include <clattn/neighborhood.hpp>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -48,6 +49,8 @@ struct TileSpeed {
   bool copies_boxes = false;  // boxes of whole tiles are gathered at once
   double mask_flops = 0;      // asking the mask about a pair
   double flops_per_byte = 0;  // in the time that a permutation takes for a byte, read or written
+
+  friend auto operator<=>(const TileSpeed&, const TileSpeed&) = default;
 };
 
 // Weighs the tilings of one problem for tiles of several sizes.

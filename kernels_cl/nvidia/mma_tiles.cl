@@ -16,7 +16,7 @@
 #endif
 
 // WARPS: of a work-group.
-//   1..32
+//   powers of two from 1 to 32
 #ifndef WARPS
 #define WARPS 4
 #endif

@@ -1,11 +1,10 @@
 // The problems that the emulation runs, for each family: every way to walk, to copy and to mask
-// that its kernel tells apart, at lengths of a few tiles. The planner chooses the configurations;
-// the facts of the device make it take other ones than an H200's.
+// that its kernel tells apart, at lengths of a few tiles. The planner chooses most
+// configurations; the facts of the device make it take other ones than an H200's.
 #pragma once
 
 #include <clattn/engine.hpp>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,8 +23,8 @@ struct Case {
   std::int64_t work_items = 1024;
   std::int64_t local_memory = 227 << 10;
   TokenAccess tokens = TokenAccess::automatic;
-  std::int64_t offset = 0;                           // of the tensors, in elements
-  std::map<std::string, std::int64_t> defines = {};  // instead of the decision's
+  std::int64_t offset = 0;   // of the tensors, in elements
+  KernelConfig config = {};  // instead of the planner's choice
   // Lists of the problem's mask, which come at launch.
   std::optional<BlockShape> blocks = std::nullopt;
   std::int64_t list_parts = 1;

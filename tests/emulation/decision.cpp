@@ -5,19 +5,7 @@
 
 #include <stdexcept>
 
-#include "host/planning/wgmma_statements.hpp"
-
 namespace clattn::emulation {
-namespace {
-
-std::int64_t& define_of(KernelChoice& choice, const std::string& name) {
-  for (auto& [defined, value] : choice.defines) {
-    if (defined == name) return value;
-  }
-  throw std::runtime_error("the kernel has no " + name);
-}
-
-}  // namespace
 
 Problem problem_of(const Case& test_case) {
   Problem problem = problem_from_json("{" + test_case.problem + "}");
@@ -36,13 +24,10 @@ Decision decide_case(const std::string& family, const Problem& problem, const Ca
   facts.local_memory_reported = facts.local_memory_bytes = test_case.local_memory;
   facts.compute_capability = 90;
   facts.instruction_sets = {{"mma", ""}, {"wgmma", ""}};
-  Decision decision = clattn::decide(problem, facts, {family, test_case.tokens});
+  Decision decision = clattn::decide(
+      problem, facts, {.family = family, .tokens = test_case.tokens, .config = test_case.config});
   if (!decision.family)
     throw std::runtime_error(fmt::format("{}", fmt::join(decision.rejected, "; ")));
-  KernelChoice& choice = decision.choice;
-  for (const auto& [name, value] : test_case.defines) {
-    define_of(choice, name) = value;
-  }
   return decision;
 }
 

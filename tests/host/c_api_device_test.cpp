@@ -54,6 +54,46 @@ TEST_F(CApiDevice, ListsDevices) {
   EXPECT_EQ(device.id, device_.id);
 }
 
+TEST_F(CApiDevice, TunesAndHandsOnWhatItFound) {
+  auto problem = sized<clattn_problem>();
+  expect_success(clattn_problem_init(&problem, sizeof problem));
+  problem.query_len = problem.key_len = 40;
+  problem.head_dim = problem.value_dim = 16;
+  auto budget = sized<clattn_tune_budget>();
+  expect_success(clattn_tune_budget_init(&budget, sizeof budget));
+  budget.evaluations = 2;
+  auto result = sized<clattn_tune_result>();
+  expect_success(clattn_engine_tune(engine_, &problem, nullptr, &budget, &result));
+  EXPECT_EQ(result.evaluations, 2);
+  EXPECT_EQ(result.failures, 0);
+  EXPECT_GT(result.best_seconds, 0);
+  EXPECT_LE(result.best_seconds, result.heuristic_seconds);
+  char* text = nullptr;
+  expect_success(clattn_engine_get_tuning(engine_, &text));
+  options_.device = device_.name;
+  options_.tuning = text;
+  options_.without_default_tuning = 1;
+  clattn_engine* engine = nullptr;
+  expect_success(clattn_engine_create(&options_, &engine));
+  clattn_plan* plan = nullptr;
+  expect_success(clattn_plan_create(engine, &problem, nullptr, &plan));
+  auto report = sized<clattn_plan_report>();
+  expect_success(clattn_plan_get_report(plan, &report));
+  EXPECT_NE(std::string(report.config_source).find("tuned for this problem (engine store"),
+            std::string::npos)
+      << report.config_source;
+  clattn_plan_release(plan);
+  clattn_engine_release(engine);
+  clattn_string_free(text);
+  budget.evaluations = -1;
+  expect_invalid(clattn_engine_tune(engine_, &problem, nullptr, &budget, nullptr), "-1");
+  budget.evaluations = 0;
+  budget.strategy = 7;
+  expect_invalid(clattn_engine_tune(engine_, &problem, nullptr, &budget, nullptr), "7");
+  options_.tuning = "nonsense";
+  expect_invalid(clattn_engine_create(&options_, &engine), "not JSON");
+}
+
 TEST_F(CApiDevice, EngineFromSelectorHasItsOwnContext) {
   clattn_engine* engine = nullptr;
   options_.device = device_.name;
@@ -203,6 +243,11 @@ TEST_F(CApiDevice, BadProblemsAndOptionsAreRefusedAtPlanTime) {
   options.tokens = CLATTN_TOKEN_ACCESS_AUTOMATIC;
   options.family = "tpu";
   expect_invalid(clattn_plan_create(engine_, &problem, &options, &plan), "tpu");
+  options.family = "portable";
+  options.config = "query_tile=64,key_tile";
+  expect_invalid(clattn_plan_create(engine_, &problem, &options, &plan), "\"key_tile\"");
+  options.config = "warps=4";
+  expect_invalid(clattn_plan_create(engine_, &problem, &options, &plan), "warps");
   options.struct_size = 1;
   expect_invalid(clattn_plan_create(engine_, &problem, &options, &plan), "clattn_plan_options");
   expect_invalid(clattn_plan_create(engine_, nullptr, nullptr, &plan), "problem is null");
@@ -252,6 +297,16 @@ TEST_F(CApiDevice, EveryFamilyOfThisDeviceComputes) {
     auto report = sized<clattn_plan_report>();
     expect_success(clattn_plan_get_report(plan, &report));
     EXPECT_EQ(report.family, family);
+    EXPECT_STREQ(report.config_source, "heuristic");
+    options.config = report.parameters;
+    clattn_plan* same = nullptr;
+    expect_success(clattn_plan_create(engine_, &problem, &options, &same));
+    auto same_report = sized<clattn_plan_report>();
+    expect_success(clattn_plan_get_report(same, &same_report));
+    EXPECT_STREQ(same_report.config, report.config);
+    EXPECT_STREQ(same_report.parameters, report.parameters);
+    EXPECT_STREQ(same_report.config_source, "asked for");
+    clattn_plan_release(same);
     const Data data = make_data(problem, 7);
     expect_success(clattn_plan_enqueue(plan, queue_, &data.tensors, 0, nullptr, nullptr));
     expect_correct(problem, data, queue_);

@@ -311,7 +311,7 @@ TEST(NvidiaWgmmaFamily, TakesBoxesOfTensorsThatTheGridIsMadeOf) {
     problem.layout = layout;
     neighborhood.extra_keys = extra;
     problem.mask = neighborhood_mask(neighborhood);
-    const Decision decision = decide(problem, hopper(), {"", TokenAccess::gathered});
+    const Decision decision = decide(problem, hopper(), {.tokens = TokenAccess::gathered});
     check_wgmma(decision.choice, problem, hopper());
     return decision.choice;
   };

@@ -186,7 +186,7 @@ class ProgramWriter {
 
   // Writes nothing where the family takes no such problem, or the program is there.
   void write(const Target& target, const Family& family, const Variant& variant) {
-    PlanOptions options{family.name(), variant.tokens};
+    PlanOptions options{.family = family.name(), .tokens = variant.tokens};
     const Problem& problem = variant.problem;
     const Decision decision = decide(problem, target.facts, options);
     if (!decision.family) return;

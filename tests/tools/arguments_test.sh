@@ -16,7 +16,7 @@ run() { # run STATUS PATTERN Q K V OPTIONS...
 }
 
 expect 0 'Example: clattn info' "$tool" info --help
-for subcommand in run check explain bench; do
+for subcommand in run check explain bench tune; do
   expect 0 "Example: clattn $subcommand" "$tool" "$subcommand" --help
 done
 expect 0 'clattn ' "$tool" --version
@@ -26,6 +26,23 @@ expect 2 '--colour' "$tool" info --colour
 expect 2 '--out is required' "$tool" run --q a --k b --v c
 expect 2 '--k' "$tool" check --q a
 expect 2 'twelve' "$tool" explain --q-len twelve
+
+expect 2 '"query_tile" is no value of a parameter' "$tool" explain --family cpu --config query_tile
+expect 2 '"warps=four" is no value' "$tool" explain --family cpu --config key_tile=64,warps=four
+expect 2 'key_tile is given twice' "$tool" explain --family cpu --config key_tile=64,key_tile=32
+expect 2 '--config requires --family' "$tool" explain --config key_tile=64
+
+expect 2 "unknown strategy 'clever'; known are exhaustive, random and guided" \
+  "$tool" tune "${sizes[@]}" --strategy clever
+expect 2 'leaves nothing to tune' "$tool" tune "${sizes[@]}" --family cpu --config key_tile=64
+expect 2 '--evaluations' "$tool" tune "${sizes[@]}" --evaluations 0
+expect 2 "cannot read $scratch/none.json" "$tool" tune --suite "$scratch/none.json"
+echo '[{"q_len": 8, "kv_len": 8, "head_dim": 8}, {"q_len": 8, "head_dim": 7}]' >"$scratch/suite.json"
+expect 2 "problem 1 of $scratch/suite.json" "$tool" tune --suite "$scratch/suite.json"
+expect 2 'head_dim 264' "$tool" tune --q-len 8 --kv-len 8 --head-dim 264
+expect 2 "$scratch/none.json" "$tool" tune export "$scratch/o.json" --store "$scratch/none.json"
+expect 2 "$scratch/suite.json" "$tool" tune import "$scratch/suite.json"
+expect 2 "$scratch/suite.json" "$tool" tune merge "$scratch/suite.json" "$scratch/suite.json"
 
 expect 2 "q_len is missing: give it in the problem or as --q-len" "$tool" explain --head-dim 8
 expect 2 '"scal"; the nearest legal one is "scale"' "$tool" explain --problem '{"scal": 1}'

@@ -59,6 +59,26 @@ TEST(Canvas, RectanglesAreCutAtTheEdges) {
   EXPECT_EQ(picture.count({8, 8, 8}), 0);
 }
 
+TEST(Canvas, DiscsAreRoundAndSoftAtTheEdge) {
+  Canvas canvas(41, 41, {255, 255, 255});
+  canvas.disc(20, 20, 10, {0, 0, 0});
+  canvas.disc(0, 40, 3, {9, 9, 9});  // cut
+  double dark = 0;
+  for (int y = 5; y < 35; ++y) {
+    for (int x = 5; x < 35; ++x) {
+      const Color color = canvas.at(x, y);
+      dark += (255.0 - color.red) / 255;
+      EXPECT_EQ(color, canvas.at(40 - x, y));
+      EXPECT_EQ(color, canvas.at(y, x));
+    }
+  }
+  EXPECT_NEAR(dark, 3.14159 * 10 * 10, 3);  // the disc's area
+  EXPECT_EQ(canvas.at(20, 20), (Color{0, 0, 0}));
+  EXPECT_EQ(canvas.at(11, 20), (Color{0, 0, 0}));
+  EXPECT_EQ(canvas.at(9, 20), (Color{255, 255, 255}));
+  EXPECT_EQ(canvas.at(0, 40), (Color{9, 9, 9}));
+}
+
 TEST(Canvas, TextIsDrawnWithinItsWidthAndScales) {
   std::string line;
   for (char c = ' '; c <= '~'; ++c) line += c;

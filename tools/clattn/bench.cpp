@@ -9,7 +9,6 @@
 #include <array>
 #include <chrono>
 #include <clattn/engine.hpp>
-#include <cmath>
 #include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,11 +17,13 @@
 #include "bench_suite.hpp"
 #include "command.hpp"
 #include "fail.hpp"
+#include "host/trial/verify.hpp"
+#include "host/tuning/comparison.hpp"
 #include "interrupt.hpp"
 #include "launch.hpp"
 #include "problem_input.hpp"
 #include "progress.hpp"
-#include "verify.hpp"
+#include "reference_progress.hpp"
 
 namespace clattn::tool {
 namespace {
@@ -33,7 +34,6 @@ constexpr std::size_t kMinRepetitions = 5;
 constexpr std::size_t kMaxRepetitions = 1000;
 constexpr double kWarmUpSeconds = 0.2;
 constexpr std::size_t kMinWarmUps = 2;
-constexpr std::int64_t kFlushBytes = std::int64_t{256} << 20;  // more than any cache so far
 
 struct Options {
   ProblemOptions problem;
@@ -46,44 +46,6 @@ struct Options {
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-double median_absolute_deviation(std::vector<double> values) {
-  const double center = median(values);
-  for (double& value : values) value = std::abs(value - center);
-  return median(values);
-}
-
-// Writes a buffer larger than the caches, so that a run finds none of its tensors in them.
-class CacheFlush {
- public:
-  explicit CacheFlush(const Launcher& launcher) : queue_(launcher.queue()) {
-    const DeviceFacts& facts = launcher.engine().device().facts;
-    bytes_ = static_cast<std::size_t>(std::min(kFlushBytes, facts.max_allocation_bytes));
-    cl_int code = CL_SUCCESS;
-    buffer_ = Memory::adopt(
-        clCreateBuffer(launcher.engine().context(), CL_MEM_READ_WRITE, bytes_, nullptr, &code));
-    check_opencl(code, "clCreateBuffer");
-  }
-  void operator()() const {
-    const cl_float pattern = 1.5f;
-    check_opencl(
-        clEnqueueFillBuffer(queue_, buffer_.get(), &pattern, sizeof(pattern), 0,
-                            bytes_ / sizeof(pattern) * sizeof(pattern), 0, nullptr, nullptr),
-        "clEnqueueFillBuffer");
-    check_opencl(clFinish(queue_), "clFinish");
-  }
-
- private:
-  cl_command_queue queue_;
-  std::size_t bytes_ = 0;
-  Memory buffer_;
-};
 
 struct Measurement {
   std::string name;
@@ -106,10 +68,13 @@ Measurement measure(const Launcher& launcher, const Options& options, const Prob
   Measurement measurement{describe(problem), plan.report(), launcher.engine().rates(), {}, {}};
   const HostInputs inputs = random_inputs(problem, options.problem.seed);
   HostResult result = poisoned_result(problem);
-  const DeviceTensors tensors(launcher, inputs, result);
+  const DeviceTensors tensors(launcher.engine(), launcher.queue(), inputs, result);
   tensors.run(plan);
   tensors.read(result);
-  measurement.failures = check_rows(problem, inputs, result, measurement.report.query_tile);
+  measurement.failures =
+      with_reference_progress("checking", [&](const ReferenceProgress& progress) {
+        return RowCheck(problem, inputs, measurement.report.query_tile, progress).failures(result);
+      });
   if (!measurement.failures.empty()) return measurement;
 
   const auto warm_up = Clock::now();
@@ -233,7 +198,7 @@ int bench(const Options& options) {
     problems = bench_suite(options.suite, suite_type(options.problem),
                            launcher.engine().device().facts, rates);
   }
-  const CacheFlush flush_caches(launcher);
+  const CacheFlush flush_caches(launcher.engine(), launcher.queue());
   nlohmann::ordered_json benchmarks = nlohmann::ordered_json::array();
   bool failed = false;
   if (!options.json) print_header(launcher, rates);

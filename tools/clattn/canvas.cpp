@@ -4,6 +4,7 @@
 #include <stb/stb_easy_font.h>
 
 #include <algorithm>
+#include <cmath>
 #include <span>
 
 #include "fail.hpp"
@@ -39,6 +40,26 @@ void Canvas::fill(int x, int y, int width, int height, Color color) {
   for (int row = std::max(y, 0); row < std::min(y + height, height_); ++row) {
     const auto first = pixels_.begin() + static_cast<std::ptrdiff_t>(row) * width_;
     std::fill(first + left, first + right, color);
+  }
+}
+
+Color Canvas::at(int x, int y) const {
+  return pixels_[static_cast<std::size_t>(y) * static_cast<std::size_t>(width_) +
+                 static_cast<std::size_t>(x)];
+}
+
+void Canvas::disc(int x, int y, double radius, Color color) {
+  const int reach = static_cast<int>(std::ceil(radius));
+  for (int row = std::max(y - reach, 0); row <= std::min(y + reach, height_ - 1); ++row) {
+    for (int column = std::max(x - reach, 0); column <= std::min(x + reach, width_ - 1); ++column) {
+      const double cover = std::clamp(radius + 0.5 - std::hypot(column - x, row - y), 0.0, 1.0);
+      const Color below = at(column, row);
+      const auto mix = [&](std::uint8_t Color::*channel) {
+        return static_cast<std::uint8_t>(cover * color.*channel + (1 - cover) * below.*channel +
+                                         0.5);
+      };
+      fill(column, row, 1, 1, {mix(&Color::red), mix(&Color::green), mix(&Color::blue)});
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-// A picture in 8-bit RGB: filled rectangles and text, saved as PNG. Coordinates are pixels from the
-// top left corner; what lies outside is cut off.
+// A picture in 8-bit RGB: filled rectangles, discs and text, saved as PNG. Coordinates are pixels
+// from the top left corner; what lies outside is cut off.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,8 @@ struct Color {
   std::uint8_t red = 0;
   std::uint8_t green = 0;
   std::uint8_t blue = 0;
+
+  friend bool operator==(const Color&, const Color&) = default;
 };
 
 class Canvas {
@@ -19,7 +21,11 @@ class Canvas {
   Canvas(int width, int height, Color background);
 
   int width() const { return width_; }
+  int height() const { return height_; }
+  Color at(int x, int y) const;  // which must be inside
   void fill(int x, int y, int width, int height, Color color);
+  // With a soft edge; the middle is that of the pixel.
+  void disc(int x, int y, double radius, Color color);
   // One line, `scale` times the font's own size; what is not ASCII becomes '?'.
   void text(int x, int y, int scale, const std::string& line, Color color);
   // Several, one below another; returns where the next one would stand.

@@ -13,11 +13,12 @@
 #include "check_suite.hpp"
 #include "command.hpp"
 #include "fail.hpp"
+#include "host/trial/verify.hpp"
 #include "interrupt.hpp"
 #include "launch.hpp"
 #include "problem_input.hpp"
 #include "progress.hpp"
-#include "verify.hpp"
+#include "reference_progress.hpp"
 
 namespace clattn::tool {
 namespace {
@@ -45,13 +46,20 @@ bool same_bits(const HostResult& a, const HostResult& b) {
          (!a.lse || std::ranges::equal(a.lse->storage, b.lse->storage));
 }
 
+Expected reference_results(const Problem& problem, const HostInputs& inputs,
+                           const std::string& label) {
+  return with_reference_progress(label, [&](const ReferenceProgress& progress) {
+    return expected_results(problem, inputs.view(), progress);
+  });
+}
+
 // The first of `launches` is held to the reference, the others to the first, bit by bit.
 Row run_case(const Launcher& launcher, const CheckCase& check, const HostInputs& inputs,
              const Expected& expected, int launches) {
   const Plan plan = launcher.engine().plan(check.problem, check.plan);
   Row row{describe(check), plan.report(), 0, {}, {}};
   HostResult result = poisoned_result(check.problem, check.guard);
-  DeviceTensors tensors(launcher, inputs, result);
+  DeviceTensors tensors(launcher.engine(), launcher.queue(), inputs, result);
   std::optional<BlockBuilder> builder;
   if (check.problem.blocks) {
     builder.emplace(launcher.engine(), check.problem);
@@ -175,7 +183,7 @@ int check_suite_on_device(const Options& options) {
         random_inputs(check.problem, options.problem.seed + i, check.spread, check.guard);
     Problem whole = check.problem;  // whose mask says what its block lists do
     whole.blocks.reset();
-    const Expected expected = expected_results(whole, inputs.view());
+    const Expected expected = reference_results(whole, inputs, "");
     for (const std::string& family : families) {
       throw_if_interrupted();
       if (!check.thin && family != families.front()) continue;
@@ -227,7 +235,7 @@ int check_problem(const Options& options) {
   if (!options.expect.empty()) {
     const HostTensor actual =
         tensor_from_npy(read_npy(options.expect), check.problem, Role::output, std::nullopt);
-    const Expected expected = expected_results(check.problem, inputs.view(), "reference");
+    const Expected expected = reference_results(check.problem, inputs, "reference");
     Row row{describe(check), {}, 0, {}, {}};
     row.verdict.output = compare_output(dense_values(actual), expected, check.problem.data_type);
     const HostResult result{actual, std::nullopt};
@@ -238,7 +246,7 @@ int check_problem(const Options& options) {
   const Launcher launcher(options.device);
   check.plan = options.plan;
   launcher.engine().plan(check.problem, check.plan);  // refuses before the reference is computed
-  const Expected expected = expected_results(check.problem, inputs.view(), "reference");
+  const Expected expected = reference_results(check.problem, inputs, "reference");
   constexpr int kLaunches = 10;
   const int launches = options.launches > 0 ? options.launches : kLaunches;
   report.add(run_case(launcher, check, inputs, expected, launches));

@@ -6,6 +6,7 @@
 #include <clattn/engine.hpp>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace clattn::tool {
 
@@ -24,6 +25,9 @@ Command add_check(CLI::App& parent);
 Command add_explain(CLI::App& parent);
 Command add_show(CLI::App& parent);
 Command add_bench(CLI::App& parent);
+Command add_tune_worker(CLI::App& parent);
+// The command itself stands behind its subcommands.
+std::vector<Command> add_tune(CLI::App& parent);
 
 // Options that several subcommands share.
 void add_device_option(CLI::App& app, std::string& selector);

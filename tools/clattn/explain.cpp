@@ -28,6 +28,8 @@ nlohmann::ordered_json to_json(const PlanReport& report, const DeviceRates& rate
                                 static_cast<double>(report.bytes) / rates.bytes_per_second);
   return {{"family", report.family},
           {"config", report.config},
+          {"config_source", report.config_source},
+          {"parameters", report.parameters},
           {"why", report.why},
           {"rejected", report.rejected},
           {"query_tile", report.query_tile},

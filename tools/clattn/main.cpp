@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <new>
 #include <vector>
 
@@ -27,8 +28,10 @@ int run(int argc, char** argv) {
                "clattn");
   app.set_version_flag("--version", "clattn " CLATTN_VERSION_STRING);
   app.require_subcommand(1);
-  const std::vector<Command> commands = {add_info(app),    add_run(app),  add_check(app),
-                                         add_explain(app), add_show(app), add_bench(app)};
+  std::vector<Command> commands = {add_info(app),       add_run(app),  add_check(app),
+                                   add_explain(app),    add_show(app), add_bench(app),
+                                   add_tune_worker(app)};
+  std::ranges::move(add_tune(app), std::back_inserter(commands));
   // CLI11 would only say that a subcommand is required.
   if (argc > 1 && argv[1][0] != '-' && std::ranges::none_of(commands, [&](const Command& command) {
         return command.app->get_name() == argv[1];

@@ -1,5 +1,6 @@
 // Options that several subcommands share.
 #include "command.hpp"
+#include "host/planning/parameters.hpp"
 
 namespace clattn::tool {
 
@@ -11,6 +12,11 @@ void add_device_option(CLI::App& app, std::string& selector) {
 
 void add_plan_options(CLI::App& app, PlanOptions& options) {
   app.add_option("--family", options.family, "kernel family (default: the planner's choice)");
+  app.add_option_function<std::string>(
+         "--config", [&options](const std::string& text) { options.config = parse_config(text); },
+         "a value for each parameter of the family's kernel (default: the planner's choice)")
+      ->type_name("NAME=VALUE,...")
+      ->needs("--family");
   app.add_option("--tokens", options.tokens,
                  "how tiles of a neighborhood's grid come about (default: the planner's choice)")
       ->transform(CLI::CheckedTransformer(

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "host/npy.hpp"
-#include "tensors.hpp"
+#include "host/trial/tensors.hpp"
 
 namespace clattn::tool {
 

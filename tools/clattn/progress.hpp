@@ -1,32 +1,46 @@
-// A line on the terminal that says how far long work is: done, all, time to go. It goes to stderr,
-// and only if that is a terminal, so that pipes and logs stay clean.
+// A line on the terminal that says how far long work is: done, all, time to go, or words of the
+// work's own. It goes to stderr, and only if that is a terminal, so that pipes and logs stay clean.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace clattn::tool {
 
-class Progress {
+class ProgressLine {
  public:
-  Progress(std::string label, std::int64_t total);
-  ~Progress() { clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  ProgressLine();
+  ~ProgressLine() { clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
 
-  void update(std::int64_t done);
+  // Shows `line`, cut to the terminal's width, unless the last one is younger than 0.2 seconds.
+  void show(const std::string& line);
   // Takes the line away, so that something else can be printed.
   void clear();
 
  private:
   using Clock = std::chrono::steady_clock;
-  std::string label_;
-  std::int64_t total_;
   bool terminal_;
   bool shown_ = false;
+  Clock::time_point last_ = Clock::now();
+};
+
+class Progress {
+ public:
+  Progress(std::string label, std::int64_t total) : label_(std::move(label)), total_(total) {}
+
+  void update(std::int64_t done);
+  void clear() { line_.clear(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string label_;
+  std::int64_t total_;
   Clock::time_point start_ = Clock::now();
-  Clock::time_point last_ = start_;
+  ProgressLine line_;
 };
 
 // "12.3 us", "4.56 ms", "1.20 s", "3 min 20 s".

@@ -13,7 +13,7 @@
 #include "output_file.hpp"
 #include "problem_input.hpp"
 #include "progress.hpp"
-#include "verify.hpp"
+#include "reference_progress.hpp"
 
 namespace clattn::tool {
 namespace {
@@ -30,7 +30,7 @@ HostResult run_on_device(const Options& options, const Problem& problem, const H
   const Launcher launcher(options.device);
   const Plan plan = launcher.engine().plan(problem, options.plan);
   HostResult result = poisoned_result(problem);
-  DeviceTensors tensors(launcher, inputs, result);
+  DeviceTensors tensors(launcher.engine(), launcher.queue(), inputs, result);
   const double seconds = tensors.run(plan);
   tensors.read(result);
   const PlanReport report = plan.report();
@@ -43,7 +43,10 @@ HostResult run_on_device(const Options& options, const Problem& problem, const H
 
 HostResult run_reference(const Problem& problem, const HostInputs& inputs) {
   const auto start = std::chrono::steady_clock::now();
-  const ReferenceResult exact = exact_result(problem, inputs.view(), "reference");
+  const ReferenceResult exact =
+      with_reference_progress("reference", [&](const ReferenceProgress& progress) {
+        return reference_attention(problem, inputs.view(), ReferencePrecision::exact, progress);
+      });
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   HostResult result = poisoned_result(problem);
   set_dense_values(result.output, exact.output);

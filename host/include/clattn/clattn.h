@@ -692,6 +692,12 @@ typedef struct clattn_engine_options {
                             // ~/.cache/clattn; "": no disk cache
   clattn_log_callback log;  // may be null: the library itself never prints
   void* log_user;           // passed to `log`; must live as long as the engine and its plans
+  // The text of a tuning store, which plans ask before all others: what clattn_engine_get_tuning
+  // gave, or what an application ships; null: none.
+  const char* tuning;
+  // Truth: plans ask neither the user's store ($XDG_DATA_HOME/clattn/tuning.json, or below
+  // ~/.local/share) nor the system's nor the one that is built in.
+  int32_t without_default_tuning;
 } clattn_engine_options;
 
 CLATTN_API clattn_status clattn_engine_options_init(clattn_engine_options* options,
@@ -763,6 +769,9 @@ typedef struct clattn_plan_options {
   const int64_t* key_tile;    // the same, where tokens are permuted
   size_t tile_rank;           // of those tiles that are not null
   int32_t tokens;             // a clattn_token_access
+  // A value for each parameter of the kernel of `family`, as "query_tile=128,key_tile=64"; null or
+  // "": the planner chooses.
+  const char* config;
 } clattn_plan_options;
 
 CLATTN_API clattn_status clattn_plan_options_init(clattn_plan_options* options, size_t struct_size);
@@ -783,6 +792,47 @@ CLATTN_API clattn_status clattn_engine_supports(const clattn_engine* engine,
                                                 const clattn_problem* problem,
                                                 const clattn_plan_options* options,
                                                 int32_t* supported, char** reason);
+
+// How a search for the fastest configuration of a kernel goes.
+typedef enum clattn_search_strategy {
+  CLATTN_SEARCH_STRATEGY_EXHAUSTIVE = 0,  // every legal configuration
+  CLATTN_SEARCH_STRATEGY_RANDOM = 1,      // in random order
+  CLATTN_SEARCH_STRATEGY_GUIDED = 2       // from the planner's choice on, by a model of the times
+} clattn_search_strategy;
+
+// When a search ends: at the first of these, or when there is nothing left to try. A guided search
+// also ends when it no longer gets on.
+typedef struct clattn_tune_budget {
+  size_t struct_size;
+  int64_t evaluations;  // configurations that are tried; 0: any number
+  double seconds;       // 0: any time
+  uint64_t seed;        // the same answers of the device give the same search
+  int32_t strategy;     // a clattn_search_strategy
+} clattn_tune_budget;
+
+// Guided, without a limit, seed 1.
+CLATTN_API clattn_status clattn_tune_budget_init(clattn_tune_budget* budget, size_t struct_size);
+
+typedef struct clattn_tune_result {
+  size_t struct_size;
+  double heuristic_seconds;  // medians of launches in turns: of the planner's own choice, 0 where
+  double best_seconds;       // it fails, and of the best that was found, perhaps the same
+  int64_t evaluations;
+  int64_t failures;  // configurations that did not build, did not run or computed wrong numbers
+} clattn_tune_result;
+
+// Searches the configurations of the kernel that takes a problem, in this process and on a queue of
+// its own; plans made from then on use what it finds. A kernel that hangs, hangs here: the command
+// `clattn tune` measures in child processes. Null options and a null budget are the defaults;
+// `result` may be null, else set result->struct_size before. Errors: those of clattn_plan_create;
+// out of memory.
+CLATTN_API clattn_status clattn_engine_tune(clattn_engine* engine, const clattn_problem* problem,
+                                            const clattn_plan_options* options,
+                                            const clattn_tune_budget* budget,
+                                            clattn_tune_result* result);
+// The engine's own tuning store as text: what clattn_engine_options.tuning brought, and what was
+// tuned since.
+CLATTN_API clattn_status clattn_engine_get_tuning(const clattn_engine* engine, char** text);
 
 // A tensor argument: a buffer of the engine's context and the offset, in elements, of its element
 // [0, 0, 0, 0]; strides are the problem's. The buffer may be null where the tensor has no elements.
@@ -864,6 +914,8 @@ typedef struct clattn_plan_report {
   size_t struct_size;
   const char* family;
   const char* config;           // the kernel configuration's id
+  const char* parameters;       // the same, as clattn_plan_options takes it
+  const char* config_source;    // "heuristic", "asked for", or what it was tuned for, where
   const char* why;              // why this family and tile
   const char* const* rejected;  // "family: reason", rejected_count of them
   size_t rejected_count;

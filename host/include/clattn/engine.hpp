@@ -13,6 +13,8 @@
 #include <clattn/problem.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,13 +23,24 @@
 
 namespace clattn {
 
+struct TuneBudget;  // tuning.hpp
+struct TuneProgress;
+struct TuneResult;
+
 struct EngineOptions {
-  std::string device;  // a selector, see select_device; ignored when a context is given
+  std::string device = {};  // a selector, see select_device; ignored when a context is given
   // Folder of compiled programs: the default is $XDG_CACHE_HOME/clattn, or ~/.cache/clattn;
   // an empty string turns the disk cache off.
-  std::optional<std::string> cache_dir;
-  LogCallback log;     // the library itself never prints
-  bool trace = false;  // record every launch for Engine::write_trace
+  std::optional<std::string> cache_dir = {};
+  LogCallback log = {};  // the library itself never prints
+  bool trace = false;    // record every launch for Engine::write_trace
+  // The text of a tuning store, which plans ask before all others: what the application tuned
+  // before (Engine::tuning), or ships.
+  std::optional<std::string> tuning = {};
+  // Whether plans also ask the user's store ($XDG_DATA_HOME/clattn/tuning.json, or below
+  // ~/.local/share), the system's (below $XDG_DATA_DIRS) and the one that is built in. They are
+  // read once, before the first plan.
+  bool default_tuning = true;
 };
 
 // A tensor argument: a buffer of the engine's context and the offset, in elements, of its element
@@ -67,6 +80,10 @@ struct Tensors {
   std::vector<NamedMemory> buffers = {};
 };
 
+// A configuration of a family's kernel: a value for each of its parameters, by the parameter's
+// name.
+using KernelConfig = std::map<std::string, std::int64_t>;
+
 // How the kernels of a neighborhood come to tiles that are boxes of the grid.
 enum class TokenAccess {
   automatic,  // the planner chooses
@@ -82,10 +99,14 @@ CLATTN_API const char* to_string(TokenAccess access);
 // neighborhood (MaskNode::neighborhood); other problems refuse them, and so do problems whose
 // tensors lie in an order of their own.
 struct PlanOptions {
-  std::string family = {};  // "cpu", "portable"; empty: the planner chooses
+  std::string family = {};  // of family_names(); empty: the planner chooses
   TokenAccess tokens = TokenAccess::automatic;
   std::vector<std::int64_t> query_tile = {};  // of a grid; empty: the planner chooses
   std::vector<std::int64_t> key_tile = {};    // the same, where tokens are permuted
+  // A value for each parameter of the family's kernel (tuning.hpp), which must be named, too;
+  // empty: what was tuned for the problem, or for one like it, else what the planner's heuristic
+  // chooses.
+  KernelConfig config = {};
 };
 
 struct Support {
@@ -109,6 +130,8 @@ struct Tiling {
 struct PlanReport {
   std::string family;
   std::string config;                 // the kernel configuration's id
+  KernelConfig parameters;            // the same, as PlanOptions::config takes it
+  std::string config_source;          // "heuristic", "asked for", or what it was tuned for, where
   std::string why;                    // why this family and tile
   std::vector<std::string> rejected;  // "family: reason"
   std::int64_t query_tile = 0;        // queries
@@ -180,6 +203,16 @@ class CLATTN_API Engine {
   const Device& device() const;
   // Measured once on first use, which takes some tenths of a second, then kept.
   DeviceRates rates() const;
+
+  // Searches the configurations of the kernel that takes a problem (tuning.hpp), in this process
+  // and on a queue of its own; plans made from then on use what it finds. A kernel that hangs,
+  // hangs here: `clattn tune` measures in child processes. Takes device memory for the tensors.
+  // Throws Error as `plan` does, and (invalid_argument) for a problem whose buffers come at launch.
+  TuneResult tune(const Problem& problem, const TuneBudget& budget, const PlanOptions& options = {},
+                  const std::function<bool(const TuneProgress& progress)>& callback = {});
+  // The engine's own tuning store as text: what EngineOptions::tuning brought, and what was tuned
+  // since.
+  std::string tuning() const;
 
   // Writes every launch since the engine was made as Chrome trace JSON (chrome://tracing,
   // Perfetto): queued, submitted, started and ended, with bytes and FLOPs. Waits for launches still

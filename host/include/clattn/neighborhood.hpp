@@ -27,11 +27,11 @@
 namespace clattn {
 
 struct CLATTN_API Neighborhood {
-  std::vector<std::int64_t> grid;      // tokens, 1 to 3 dimensions
-  std::vector<std::int64_t> window;    // 2 or more; window * dilation within the grid
-  std::vector<std::int64_t> stride;    // 1 to window; empty: 1 everywhere
-  std::vector<std::int64_t> dilation;  // 1 or more; empty: 1 everywhere
-  std::vector<bool> causal;            // empty: false everywhere
+  std::vector<std::int64_t> grid;           // tokens, 1 to 3 dimensions
+  std::vector<std::int64_t> window;         // 2 or more; window * dilation within the grid
+  std::vector<std::int64_t> stride = {};    // 1 to window; empty: 1 everywhere
+  std::vector<std::int64_t> dilation = {};  // 1 or more; empty: 1 everywhere
+  std::vector<bool> causal = {};            // empty: false everywhere
   std::int64_t extra_keys = 0;
 
   std::size_t rank() const { return grid.size(); }

@@ -1,11 +1,11 @@
-#include "tensors.hpp"
+#include "host/trial/tensors.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstring>
 
-namespace clattn::tool {
+namespace clattn {
 namespace {
 
 constexpr auto kNan = std::byte{0xff};     // 0xffff and 0xffffffff are NaN in f16, bf16 and f32
@@ -128,4 +128,4 @@ std::string damage(const HostResult& result) {
   return found;
 }
 
-}  // namespace clattn::tool
+}  // namespace clattn

@@ -1,9 +1,9 @@
-#include "row_sample.hpp"
+#include "host/trial/row_sample.hpp"
 
 #include <cstring>
 #include <set>
 
-namespace clattn::tool {
+namespace clattn {
 
 std::vector<std::int64_t> sampled_rows(std::int64_t query_len, std::int64_t query_tile) {
   const std::int64_t last_tile = (query_len - 1) / query_tile * query_tile;
@@ -39,4 +39,4 @@ HostTensor sample_tensor(const HostTensor& tensor, const std::vector<std::int64_
   return sample;
 }
 
-}  // namespace clattn::tool
+}  // namespace clattn

@@ -1,15 +1,13 @@
-#include "verify.hpp"
+#include "host/trial/verify.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "interrupt.hpp"
-#include "progress.hpp"
-#include "row_sample.hpp"
+#include "host/trial/row_sample.hpp"
 
-namespace clattn::tool {
+namespace clattn {
 namespace {
 
 constexpr double kFullCheckFlops = 4e9;  // of one reference evaluation; above, rows are sampled
@@ -36,34 +34,15 @@ double largest_finite(std::span<const double> values) {
   return largest;
 }
 
-ReferenceResult evaluate(const Problem& problem, const HostTensors& tensors,
-                         ReferencePrecision precision, const std::string& label,
-                         std::span<const std::int64_t> queries) {
-  const auto rows = queries.empty() ? problem.query_len : static_cast<std::int64_t>(queries.size());
-  Progress progress(label, problem.batch * problem.heads * rows);
-  ReferenceResult result = reference_attention(
-      problem, tensors, precision,
-      [&](std::int64_t done, std::int64_t) {
-        if (!label.empty()) progress.update(done);
-        return !interrupted();
-      },
-      queries);
-  throw_if_interrupted();
-  return result;
-}
-
 }  // namespace
 
 Expected expected_results(const Problem& problem, const HostTensors& tensors,
-                          const std::string& label, std::span<const std::int64_t> queries) {
-  return {evaluate(problem, tensors, ReferencePrecision::exact, label, queries),
-          evaluate(problem, tensors, ReferencePrecision::storage,
-                   label.empty() ? label : label + ", plain precision", queries)};
-}
-
-ReferenceResult exact_result(const Problem& problem, const HostTensors& tensors,
-                             const std::string& label) {
-  return evaluate(problem, tensors, ReferencePrecision::exact, label, {});
+                          const ReferenceProgress& progress,
+                          std::span<const std::int64_t> queries) {
+  const auto evaluate = [&](ReferencePrecision precision) {
+    return reference_attention(problem, tensors, precision, progress, queries);
+  };
+  return {evaluate(ReferencePrecision::exact), evaluate(ReferencePrecision::storage)};
 }
 
 Comparison compare_output(std::span<const double> actual, const Expected& expected, DataType type) {
@@ -115,25 +94,25 @@ std::vector<std::string> describe_failure(const Verdict& verdict, const HostResu
   return lines;
 }
 
-std::vector<std::string> check_rows(const Problem& problem, const HostInputs& inputs,
-                                    const HostResult& result, std::int64_t query_tile) {
+RowCheck::RowCheck(const Problem& problem, const HostInputs& inputs, std::int64_t query_tile,
+                   const ReferenceProgress& progress) {
   const double flops = 2.0 * static_cast<double>(problem.head_dim + problem.value_dim) *
                        static_cast<double>(problem.batch * problem.heads) *
                        static_cast<double>(problem.query_len) *
                        static_cast<double>(problem.key_len);
-  Expected expected;
-  HostResult checked;
-  if (flops <= kFullCheckFlops) {
-    expected = expected_results(problem, inputs.view(), "checking");
-    checked = result;
-  } else {
-    const std::vector<std::int64_t> rows = sampled_rows(problem.query_len, query_tile);
-    expected = expected_results(problem, inputs.view(), "checking", rows);
-    checked.output = sample_tensor(result.output, rows);
-    if (result.lse) checked.lse = sample_tensor(*result.lse, rows);
+  if (flops > kFullCheckFlops) rows_ = sampled_rows(problem.query_len, query_tile);
+  expected_ = expected_results(problem, inputs.view(), progress, rows_);
+}
+
+std::vector<std::string> RowCheck::failures(const HostResult& result) const {
+  HostResult sample;
+  if (!rows_.empty()) {
+    sample.output = sample_tensor(result.output, rows_);
+    if (result.lse) sample.lse = sample_tensor(*result.lse, rows_);
   }
-  const Verdict verdict = judge(checked, expected);
+  const HostResult& checked = rows_.empty() ? result : sample;
+  const Verdict verdict = judge(checked, expected_);
   return verdict.pass() ? std::vector<std::string>{} : describe_failure(verdict, checked);
 }
 
-}  // namespace clattn::tool
+}  // namespace clattn

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace clattn::tool {
+namespace clattn {
 
 struct HostTensor {
   DataType type = DataType::f32;
@@ -54,4 +54,4 @@ HostResult poisoned_result(const Problem& problem, std::int64_t guard = 0);
 // Says where canaries were overwritten; empty if they are all intact.
 std::string damage(const HostResult& result);
 
-}  // namespace clattn::tool
+}  // namespace clattn

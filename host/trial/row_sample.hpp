@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "tensors.hpp"
+#include "host/trial/tensors.hpp"
 
-namespace clattn::tool {
+namespace clattn {
 
 // The first and last rows, those around the edges of the query tiles at both ends, and one in the
 // middle: up to eleven, rising.
@@ -15,4 +15,4 @@ std::vector<std::int64_t> sampled_rows(std::int64_t query_len, std::int64_t quer
 // These rows of an output or LSE tensor, contiguous.
 HostTensor sample_tensor(const HostTensor& tensor, const std::vector<std::int64_t>& rows);
 
-}  // namespace clattn::tool
+}  // namespace clattn

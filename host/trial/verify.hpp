@@ -13,24 +13,20 @@
 #include <span>
 #include <string>
 
-#include "tensors.hpp"
+#include "host/trial/tensors.hpp"
 
-namespace clattn::tool {
+namespace clattn {
 
 struct Expected {
   ReferenceResult exact;
   ReferenceResult plain;
 };
 
-// Both evaluations, with a progress line on a terminal if `label` is not empty. Throws Interrupted.
-// Of the given queries, or of all where there are none.
+// Both evaluations, of the given queries, or of all where there are none. `progress` hears of each
+// (reference.hpp).
 Expected expected_results(const Problem& problem, const HostTensors& tensors,
-                          const std::string& label = {},
+                          const ReferenceProgress& progress = {},
                           std::span<const std::int64_t> queries = {});
-
-// One exact evaluation, likewise.
-ReferenceResult exact_result(const Problem& problem, const HostTensors& tensors,
-                             const std::string& label = {});
 
 Comparison compare_output(std::span<const double> actual, const Expected& expected, DataType type);
 Comparison compare_lse(std::span<const double> actual, const Expected& expected);
@@ -52,9 +48,19 @@ std::string describe_worst(const Comparison& comparison, const char* name,
 // Every failing part of a verdict, a line each.
 std::vector<std::string> describe_failure(const Verdict& verdict, const HostResult& result);
 
-// Checks what a kernel wrote for `problem`, on some of its rows (row_sample.hpp) where the
-// reference would take long for all. Every failing part, a line each; empty if all is right.
-std::vector<std::string> check_rows(const Problem& problem, const HostInputs& inputs,
-                                    const HostResult& result, std::int64_t query_tile);
+// What kernels should write for a problem with some inputs: on some of its rows (row_sample.hpp),
+// those around the edges of tiles of `query_tile` queries among them, where the reference would
+// take long for all.
+class RowCheck {
+ public:
+  RowCheck(const Problem& problem, const HostInputs& inputs, std::int64_t query_tile,
+           const ReferenceProgress& progress = {});
+  // Every failing part of a result, a line each; empty if all is right.
+  std::vector<std::string> failures(const HostResult& result) const;
 
-}  // namespace clattn::tool
+ private:
+  std::vector<std::int64_t> rows_;  // none: all
+  Expected expected_;
+};
+
+}  // namespace clattn
