@@ -54,7 +54,7 @@ constexpr const char* kPairs[][2] = {
     {R"({"heads": 4, "kv_heads": 4, "q_len": 256, "kv_len": 256, "head_dim": 256, "dtype": "f16"})",
      R"({"heads": 4, "kv_heads": 4, "q_len": 400, "kv_len": 300, "head_dim": 256, "dtype": "f16"})"},
     {R"({"heads": 4, "kv_heads": 4, "q_len": 2048, "kv_len": 2048, "head_dim": 64,
-         "mask": {"window": {"left": 128, "right": 0}}})",
+         "mask": {"window": {"left": 160, "right": 0}}})",
      R"({"heads": 4, "kv_heads": 4, "q_len": 3000, "kv_len": 3000, "head_dim": 64,
          "mask": {"window": {"left": 200, "right": 0}}})"},
     {R"({"heads": 8, "kv_heads": 8, "q_len": 16, "kv_len": 4096, "head_dim": 128, "dtype": "bf16"})",

@@ -28,6 +28,8 @@ constexpr std::int64_t kMostFinalRepeats = 60;
 constexpr double kPatience = 20;
 constexpr double kPatienceShare = 0.15;
 
+constexpr std::size_t kMostMessage = 2000;  // bytes: compilers' logs can be long
+
 constexpr double kFailed = std::numeric_limits<double>::infinity();
 
 // Makes a failure of an answer that can't be used.
@@ -268,7 +270,7 @@ void Search::record(std::size_t config, std::optional<std::size_t> against, cons
   }
   Trial& tried = trial(config);
   tried.outcome = answer.outcome;
-  tried.message = answer.message;
+  tried.message = answer.message.substr(0, kMostMessage);
   tried.build_seconds += answer.build_seconds;
   tried.check_seconds += answer.check_seconds;
   if (answer.outcome != TrialOutcome::correct) {

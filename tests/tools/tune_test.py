@@ -121,7 +121,7 @@ def kills(place, _):
         if process.returncode == 0:
             break
         assert process.returncode == -signal.SIGKILL, errors
-        if not place.store.parent.parent.joinpath("../state").resolve().exists():
+        if not (place.folder / "state").exists():
             continue
         lines = place.journal().read_text().split("\n")
         whole = lines[:-1]  # behind the last newline is what was being written
@@ -158,6 +158,15 @@ def processes(place, _):
 def stores(place, _):
     place.run(*search(PROBLEM, "--evaluations", 2))
     good = place.store.read_text()
+    # A problem that no machine holds ends a run of several no more than a configuration does.
+    suite = place.folder / "suite.json"
+    suite.write_text(json.dumps([{**PROBLEM, "kv_len": 1 << 29, "heads": 4096, "kv_heads": 4096},
+                                 problem_of(90)]))
+    done = place.run("--device", "cpu", "--family", "cpu", "--suite", suite, "--evaluations", 2,
+                     status=1)
+    assert "out of memory" in done.stderr, done.stderr
+    assert len(place.entries()) == 2
+    place.store.write_text(good)
     newer = json.loads(good)
     newer["version"] += 1
     for bad, why in ((good[: len(good) // 2], "JSON"), (json.dumps(newer), "version")):

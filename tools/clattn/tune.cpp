@@ -75,7 +75,7 @@ std::string search_text(const TuneTask& task, const TuneBudget& budget, const De
 
 // The file name of the plot of problem `index` of several: "name-2.png".
 std::string plot_path(const std::string& path, std::size_t index, std::size_t count) {
-  if (count == 1) return path;
+  if (path.empty() || count == 1) return path;
   const std::filesystem::path whole(path);
   return whole.parent_path() /
          fmt::format("{}-{}{}", whole.stem().string(), index + 1, whole.extension().string());
@@ -90,24 +90,14 @@ class TuneRun {
     if (!options_.log.empty()) problems = logged_problems(options_.log, engine_);
     Json list = Json::array();
     for (std::size_t i = 0; i < problems.size(); ++i) {
-      const Space space = make_space(problems[i], facts(), options_.plan);
-      if (!options_.json) fmt::print("{}\n", describe(problems[i]));
-      list.push_back({{"problem", Json::parse(problem_to_json(problems[i]))}});
-      if (options_.space) {
-        list.back().update(to_json(space));
-        if (!options_.json) fmt::print("{}\n", space_table(space));
-        continue;
-      }
-      const TuneResult result = tune(problems[i], space);
-      list.back().update(to_json(result, space.parameters));
-      if (!options_.json) {
-        fmt::print("{}\n{}\n", leaders_table(result, space.parameters),
-                   influence_table(result, space.parameters));
-        std::fflush(stdout);
-      }
-      if (!options_.plot.empty()) {
-        draw_tune_plot(result, fmt::format("{}, {}", describe(problems[i]), facts().name))
-            .save_png(plot_path(options_.plot, i, problems.size()));
+      try {
+        list.push_back({{"problem", Json::parse(problem_to_json(problems[i]))}});
+        list.back().update(run(problems[i], plot_path(options_.plot, i, problems.size())));
+      } catch (const Error& error) {
+        if (problems.size() == 1) throw;
+        failed_ = true;
+        list.back()["error"] = error.what();
+        fmt::print(stderr, "clattn: {}: {}\n", describe(problems[i]), error.what());
       }
     }
     if (options_.json) {
@@ -117,7 +107,7 @@ class TuneRun {
                               {"problems", list}}
                              .dump(2));
     }
-    if (unkept_) return kCheckFailed;
+    if (failed_) return kCheckFailed;
     // Only now: a run of several problems is taken up as a whole.
     for (const std::filesystem::path& journal : journals_) std::filesystem::remove(journal);
     return kSuccess;
@@ -125,6 +115,26 @@ class TuneRun {
 
  private:
   const DeviceFacts& facts() const { return engine_.device().facts; }
+
+  // What there is to say of one problem, as JSON.
+  Json run(const Problem& problem, const std::string& plot) {
+    const Space space = make_space(problem, facts(), options_.plan);
+    if (!options_.json) fmt::print("{}\n", describe(problem));
+    if (options_.space) {
+      if (!options_.json) fmt::print("{}\n", space_table(space));
+      return to_json(space);
+    }
+    const TuneResult result = tune(problem, space);
+    if (!options_.json) {
+      fmt::print("{}\n{}\n", leaders_table(result, space.parameters),
+                 influence_table(result, space.parameters));
+      std::fflush(stdout);
+    }
+    if (!plot.empty()) {
+      draw_tune_plot(result, fmt::format("{}, {}", describe(problem), facts().name)).save_png(plot);
+    }
+    return to_json(result, space.parameters);
+  }
 
   TuneResult tune(const Problem& problem, const Space& space) {
     TuneTask task{options_.device, problem, options_.plan, options_.budget.seed};
@@ -156,7 +166,7 @@ class TuneRun {
     try {
       update_store(store_, [&](TuningStore& store) { store.add(entry); });
     } catch (const Error& error) {
-      unkept_ = true;
+      failed_ = true;
       fmt::print(stderr,
                  "clattn: the result is not kept: {}; once that is mended, the same command with "
                  "--resume keeps it without measuring again\n",
@@ -168,7 +178,7 @@ class TuneRun {
   const Engine engine_;
   const std::filesystem::path store_ = store_path(options_.store);
   std::vector<std::filesystem::path> journals_;
-  bool unkept_ = false;
+  bool failed_ = false;
 };
 
 int tune(Options options) {

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <iostream>
+#include <new>
 #include <optional>
 
 #include "command.hpp"
@@ -65,6 +66,8 @@ int tune_worker() {
   if (!std::getline(std::cin, line)) return kBadUse;
   try {
     work(Json::parse(line));
+  } catch (const std::bad_alloc&) {
+    say({{"error", "out of memory"}});
   } catch (const std::exception& error) {
     say({{"error", error.what()}});
   }

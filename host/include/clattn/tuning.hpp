@@ -50,7 +50,7 @@ CLATTN_API const char* to_string(TrialOutcome outcome);
 struct Trial {
   KernelConfig config;
   TrialOutcome outcome = TrialOutcome::correct;
-  std::string message;          // of a failure
+  std::string message;          // of a failure; a long one is cut
   std::vector<double> seconds;  // of each launch that was timed, by device events
   double build_seconds = 0;
   double check_seconds = 0;
