@@ -36,7 +36,7 @@ struct TuningKey {
   std::int64_t query_bucket = 0;  // of query_len
   std::int64_t key_bucket = 0;    // of key_len
   // Of the share of pairs that are visible, estimated from a sample of rows: 0, -1, -2, ..., and
-  // -64 where none is seen.
+  // -64 where none is seen; 0 where that is known at launch only.
   std::int64_t density_bucket = 0;
   // The whole problem as problem_from_json takes it, keys sorted, without the scale and with zeros
   // for sink logits and seeds, none of which matters for speed. A mask or modifier whose text or

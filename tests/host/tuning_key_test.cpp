@@ -261,5 +261,12 @@ TEST(TuningKey, LongPartsAreHashed) {
   EXPECT_NE(key_of(biased).problem, biased_key.problem);
 }
 
+TEST(TuningKey, WhatIsBoundAtLaunchCountsAsVisible) {
+  const auto kept = std::make_shared<const Buffer>(Buffer{"kept", ElementType::u8, 100, {}});
+  Problem problem = make_problem(100, 100);
+  problem.mask = expression_mask({"kept[key] != 0", {kept}, {}});
+  EXPECT_EQ(key_of(problem).density_bucket, 0);
+}
+
 }  // namespace
 }  // namespace clattn
