@@ -6,7 +6,7 @@ peers' CUDA events say them.
 
 import array
 import ctypes
-import subprocess
+import pathlib
 
 from clattn_api import Api, ClattnError, EngineOptions, PlanOptions, PlanReport, Rates, Tensors
 from inputs import ELEMENT_BYTES, doubles_of, element_count, shapes_of
@@ -15,13 +15,12 @@ from reference import CProblem
 
 
 def library_of(tool):
-    """The shared library that the tool runs with."""
-    listing = subprocess.run(["ldd", tool], capture_output=True, text=True, check=False)
-    for line in listing.stdout.splitlines():
-        name, _, path = line.partition("=>")
-        if name.strip().startswith("libclattn.so"):
-            return path.split()[0]
-    raise ClattnError(f"{tool} is no program that links libclattn.so: {listing.stderr.strip()}", None)
+    """The shared library that was built, or installed, with the tool."""
+    beside = pathlib.Path(tool).resolve().parent.parent
+    for place in (beside / "host", beside / "lib", *(beside / "lib").glob("*-linux-gnu")):
+        if (place / "libclattn.so").exists():
+            return str(place / "libclattn.so")
+    raise ClattnError(f"there is no libclattn.so beside {tool}: in neither {beside}/host nor /lib", None)
 
 
 class Engine:
